@@ -1,0 +1,60 @@
+// Changes of services and pools as values. A command makes changes, `config apply` makes the changes between two
+// configurations, and both go the same way: apply() to a copy, validate, compile, publish.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "dataplane/model/config.h"
+#include "dataplane/net/result.h"
+
+namespace lb::model {
+
+struct AddService {
+  Service service;
+};
+struct SetService {  // only what is set changes
+  std::string name;
+  std::optional<std::vector<Listener>> listen;
+  std::optional<std::string> pool;
+  std::optional<Forward> forward;
+  std::optional<Schedule> schedule;
+  std::optional<uint32_t> table_size;
+  std::optional<uint8_t> prefix4, prefix6;
+};
+struct RemoveService {
+  std::string name;
+};
+struct AddPool {
+  Pool pool;
+};
+struct RemovePool {
+  std::string name;
+};  // refused while a service uses it
+struct AddBackend {
+  std::string pool;
+  Backend backend;
+};
+struct SetBackend {
+  std::string pool, name;
+  std::optional<Address> address;
+  std::optional<uint32_t> weight;
+  std::optional<std::map<std::string, std::string>> labels;
+};
+struct RemoveBackend {
+  std::string pool, name;
+};
+
+using Change =
+    std::variant<AddService, SetService, RemoveService, AddPool, RemovePool, AddBackend, SetBackend, RemoveBackend>;
+
+// Pure. ERRORS: kNotFound, kExists, kConflict (pool in use), kInvalid; names what there is when something is not found.
+net::Result<Config> apply(Config config, const Change& change);
+// All or nothing, then validated (validate_services).
+net::Result<Config> apply(Config config, const std::vector<Change>& changes);
+
+std::string to_string(const Change& change);  // "backend fe/fe11: weight 100 -> 50" style, one line
+
+}  // namespace lb::model

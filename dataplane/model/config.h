@@ -1,0 +1,91 @@
+// What an operator asks for: the YAML document of docs/config.md as plain values, defaults filled in, names resolved
+// nowhere. A Config that passed validate() is complete and consistent; engines and controllers never see another one.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dataplane/net/abi.h"
+#include "dataplane/net/address.h"
+
+namespace lb::model {
+
+using net::Address;
+using net::Listener;
+
+enum class Forward : uint8_t { kDsr = LB_FORWARD_DSR, kIpip = LB_FORWARD_IPIP };
+enum class Schedule : uint8_t { kMaglev = LB_SCHEDULE_MAGLEV, kSourceHash = LB_SCHEDULE_SOURCE_HASH };
+enum class Idle : uint8_t { kSleep, kPoll };
+enum class HugePages : uint8_t { kAuto, kOn, kOff };
+
+inline constexpr uint32_t kMaxWeight = 1000;
+inline constexpr uint32_t kDefaultTableSize = 65537;
+inline constexpr uint32_t kMinTableSize = 251;
+inline constexpr uint32_t kMaxTableSize = 655373;
+
+struct Port {
+  std::string name;             // wan, lan
+  std::string device;           // kernel interface name, or a DPDK device string such as net_ring0
+  std::optional<uint16_t> mtu;  // largest IP packet in bytes, 1280..9000; default: the interface's, else 1500
+  friend bool operator==(const Port&, const Port&) = default;
+};
+
+struct Daemon {  // read at start
+  std::string engine = "dpdk";
+  std::string socket = "/run/lbd/lbd.sock";
+  std::string state_dir = "/var/lib/lbd";
+  std::string hash_key_file = "/etc/lbd/hash-key";
+  uint32_t hash_version = 1;
+  std::vector<uint32_t> workers;  // CPU cores, one poll-mode worker each
+  HugePages huge_pages = HugePages::kAuto;
+  Idle idle = Idle::kSleep;
+  std::vector<Port> ports;
+  friend bool operator==(const Daemon&, const Daemon&) = default;
+};
+
+struct Backend {
+  std::string name;  // unique in its pool
+  Address address;
+  uint32_t weight = 100;  // 0..1000; 0 takes no new flows
+  std::map<std::string, std::string> labels;
+  friend bool operator==(const Backend&, const Backend&) = default;
+};
+
+struct Pool {
+  std::string name;
+  std::vector<Backend> backends;  // in the order of the document; the order never matters to the tables
+  friend bool operator==(const Pool&, const Pool&) = default;
+};
+
+struct Service {
+  std::string name;
+  std::vector<Listener> listen;
+  std::string pool;
+  Forward forward = Forward::kIpip;
+  Schedule schedule = Schedule::kMaglev;
+  uint32_t table_size = kDefaultTableSize;  // slots, a prime
+  uint8_t prefix4 = 32;                     // source-hash: source-prefix: [32, 64]
+  uint8_t prefix6 = 64;
+  friend bool operator==(const Service&, const Service&) = default;
+};
+
+// Keyed by name, so that order in the document does not matter and equality is plain.
+struct Config {
+  Daemon daemon;
+  std::map<std::string, Pool> pools;
+  std::map<std::string, Service> services;
+  friend bool operator==(const Config&, const Config&) = default;
+};
+
+std::string_view to_string(Forward f) noexcept;    // "dsr", "ipip"
+std::string_view to_string(Schedule s) noexcept;   // "maglev", "source-hash"
+std::string_view to_string(Idle i) noexcept;       // "sleep", "poll"
+std::string_view to_string(HugePages h) noexcept;  // "auto", "on", "off"
+std::optional<Forward> parse_forward(std::string_view s) noexcept;
+std::optional<Schedule> parse_schedule(std::string_view s) noexcept;
+
+}  // namespace lb::model

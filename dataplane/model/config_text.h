@@ -1,0 +1,54 @@
+// YAML text <-> Config. The only place that knows the document's grammar.
+//
+// Reading is complete: every problem of the document is found in one pass and told with file, line and column, the
+// value, the rule and, for unknown keys, the nearest known one or the translation of a word of another product.
+// Duplicate keys are errors (yaml-cpp takes the last one silently). Keys of later versions are refused by name: "not in
+// this version". Writing is canonical (sorted names, defaults left out where they equal the built-in ones), and reads
+// back as the same Config. Pure but for include: files are read through the Reader given.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dataplane/model/config.h"
+#include "dataplane/net/result.h"
+
+namespace lb::model {
+
+struct Problem {
+  std::string file;  // as the operator named it
+  int line = 0;      // from 1; 0: the whole file
+  int column = 0;    // from 1
+  std::string path;  // services.web.listen[1]; empty: the whole file
+  std::string message;
+  std::string to_string() const;  // "lbd.yaml:12:5: services.web.listen[1]: ..."
+};
+
+struct Parsed {
+  Config config;                   // meaningful only when problems is empty
+  std::vector<Problem> problems;   // in document order; parsing, then validation
+  std::vector<std::string> files;  // every file that was read
+};
+
+// How include: finds files. glob: paths matching a pattern, sorted. read: whole text of one file.
+struct Reader {
+  std::function<net::Result<std::vector<std::string>>(const std::string& pattern)> glob;
+  std::function<net::Result<std::string>(const std::string& path)> read;
+};
+Reader file_reader();  // the file system; relative include patterns are relative to the including file's folder
+Reader no_includes();  // refuses include: with a sentence (text that came over the socket)
+
+// Text -> Config, parsed and validated (validate.h). Never throws.
+Parsed parse_config(std::string_view text, const std::string& file, const Reader& reader);
+// Reads the file itself too.
+Parsed load_config(const std::string& path, const Reader& reader);
+
+// All problems as one text, a line each; REQUIRES: not empty.
+net::Error to_error(const std::vector<Problem>& problems);
+
+// Whole document, or only services and pools (what `config show` prints and `config apply` reads).
+std::string print_config(const Config& config);
+
+}  // namespace lb::model

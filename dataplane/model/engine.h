@@ -1,0 +1,87 @@
+// What control knows of a datapath. Implemented by dataplane/dpdk (poll-mode workers); an XDP engine fits the same
+// shape. All calls come from the control thread.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/model/config.h"
+#include "dataplane/model/snapshot.h"
+#include "dataplane/net/address.h"
+#include "dataplane/net/result.h"
+
+namespace lb::model {
+
+struct PublishReport {
+  net::Generation generation{};
+  std::vector<net::WorkerId> late;  // did not take it within the deadline; they will when they come back
+};
+
+using CounterArray = std::array<uint64_t, LB_COUNT_MAX>;
+
+struct WorkerCounters {
+  net::WorkerId worker{};
+  uint32_t core = 0;
+  net::Generation generation{};  // the snapshot it uses now
+  CounterArray counters{};
+};
+
+struct PortCounters {
+  net::PortId port{};
+  std::string name, device;
+  std::string driver;  // "af_xdp native", "af_xdp generic", "af_packet", "net_ring", ...
+  std::string ifname;  // kernel interface, empty when there is none
+  net::Mac mac;
+  uint16_t mtu = 0;
+  uint16_t queues = 0;
+  bool link_up = false;
+  uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0;
+  uint64_t rx_lost = 0;  // lost before lbd saw them: queue full, no buffer
+  uint64_t tx_lost = 0;  // accepted from lbd, lost by the device
+};
+
+// Totals over all workers since the engine started, by id. Control subtracts where an id was reused.
+struct TrafficCounters {
+  std::vector<lb_traffic> services;  // by ServiceIndex
+  std::vector<lb_traffic> backends;  // by BackendId
+};
+
+// One packet asked about; answered by the pipeline that forwards, with nothing counted and nothing sent.
+struct ExplainRequest {
+  net::IpProto proto = net::IpProto::kTcp;
+  net::Endpoint source, destination;
+  uint32_t size = 0;  // bytes of the IP packet; 0: the smallest (a bare SYN, an empty datagram)
+};
+
+struct Explanation {
+  std::string verdict;               // "forwarded", "punted", "dropped"
+  std::string reason;                // drop reason's name, else empty
+  std::optional<Listener> listener;  // which one won
+  std::optional<std::string> service;
+  std::optional<uint64_t> hash;
+  std::optional<uint32_t> slot;
+  std::optional<net::BackendId> backend;
+  std::optional<net::WorkerId> worker;   // when the device tells; software cannot know yet
+  std::vector<uint8_t> out;              // frame as it would leave; empty unless forwarded
+  uint32_t in_bytes = 0, out_bytes = 0;  // IP packet in, frame's IP packet out
+  std::optional<net::PortId> port;       // egress
+  net::Generation generation{};
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  // Returns when every worker uses the snapshot or the deadline (2 s) is over. ERRORS: the old one stays in use.
+  virtual net::Result<PublishReport> publish(std::shared_ptr<const Snapshot> snapshot) = 0;
+  virtual std::vector<WorkerCounters> workers() = 0;
+  virtual std::vector<PortCounters> ports() = 0;
+  virtual TrafficCounters traffic() = 0;
+  virtual net::Result<Explanation> explain(const ExplainRequest& request) = 0;
+};
+
+}  // namespace lb::model

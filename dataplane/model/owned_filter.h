@@ -1,0 +1,35 @@
+// How a kernel interface keeps its own traffic while lbd takes what it owns. Two recipes, both BPF, implemented in xdp/
+// and handed to the DPDK ports by dataplane/lbd.cc, since dpdk/ knows no BPF and xdp/ knows no DPDK.
+//   AF_XDP     an XDP program redirects owned packets to the queue's socket and passes the rest to the kernel
+//   AF_PACKET  the kernel sees a copy of everything; a tc ingress program drops what is owned
+// "Owned": IPv4 or IPv6 (behind up to two VLAN tags) to an owned address, with the interface's MAC as destination; ND
+// and MLD (ICMPv6 130-137, 143) stay the kernel's.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "dataplane/net/address.h"
+#include "dataplane/net/result.h"
+
+namespace lb::model {
+
+class OwnedFilter {
+ public:
+  virtual ~OwnedFilter() = default;  // detaches
+  // Replaces the set: addresses that stay are never missing in between.
+  virtual net::Status set_owned(std::span<const net::Address> addresses) = 0;
+  virtual std::string description() const = 0;  // "af_xdp native", "af_xdp generic", "af_packet"
+};
+
+class OwnedFilterFactory {
+ public:
+  virtual ~OwnedFilterFactory() = default;
+  // Must be attached before the AF_XDP sockets are made: libxdp adopts the program it finds. Native mode first, then
+  // generic.
+  virtual net::Result<std::unique_ptr<OwnedFilter>> attach_xdp(const std::string& ifname) = 0;
+  virtual net::Result<std::unique_ptr<OwnedFilter>> attach_tc(const std::string& ifname) = 0;
+};
+
+}  // namespace lb::model

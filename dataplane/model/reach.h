@@ -1,0 +1,34 @@
+// Where a backend's packets leave: what the kernel's routes and neighbours say, resolved by control (ctl/netlink),
+// compiled into the snapshot. One Reach per backend address.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+
+#include "dataplane/net/address.h"
+#include "dataplane/net/ids.h"
+
+namespace lb::model {
+
+struct Reach {
+  bool resolved = false;  // everything below is valid
+  std::string why;  // not resolved: the sentence ("no route to 10.0.0.11", "neighbour 10.0.0.1 on lan does not answer")
+  net::PortId port{};         // egress
+  net::Address next_hop;      // neighbour: the gateway, or the backend itself
+  bool on_link = false;       // next_hop is the backend
+  net::Address source;        // our address on that egress, of the backend's family: outer source of tunnels
+  net::Mac dst_mac, src_mac;  // of the neighbour, of the egress interface
+  uint16_t mtu = 0;           // of route and interface, bytes of IP packet
+  friend bool operator==(const Reach&, const Reach&) = default;
+};
+
+// What the kernel knows that a snapshot needs.
+struct Topology {
+  std::map<net::Address, Reach> reach;      // by backend address
+  std::set<net::Address> kernel_addresses;  // addresses on the host's interfaces
+  friend bool operator==(const Topology&, const Topology&) = default;
+};
+
+}  // namespace lb::model

@@ -1,0 +1,117 @@
+// A compiled configuration: flat, immutable, shared by all workers; read in place by the DPDK engine, copied into maps
+// by an XDP engine. compile() is pure but for the id table, which only grows new ids.
+//
+// Threads: built by control, published once, read by workers, freed after the grace period.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "dataplane/model/config.h"
+#include "dataplane/model/reach.h"
+#include "dataplane/net/abi.h"
+#include "dataplane/net/ids.h"
+#include "dataplane/net/result.h"
+
+namespace lb::model {
+
+// One Maglev table, shared by every service (and generation) that needs the same one.
+struct Table {
+  uint32_t size = 0;            // slots
+  std::vector<uint16_t> slots;  // backend ids, network-wide of this node; 0 = none
+  uint64_t digest = 0;          // over (size, per slot the backend's address): equal on every node with the same table
+};
+
+// Stable numbers for backends and services, for as long as they exist. Owned by control.
+//   a backend is (pool, name, address): a new address is a new backend and a new id
+//   ids of removed backends are reused only after all others (least recently freed first), and are reported
+//   as fresh again, so that counters can start from zero
+class IdTable {
+ public:
+  struct BackendKey {
+    std::string pool, name;
+    net::Address address;
+    friend auto operator<=>(const BackendKey&, const BackendKey&) = default;
+  };
+  // Gives ids to what is new in config, frees those of what is gone. ERRORS: kInvalid when there are more than ids.
+  net::Status assign(const Config& config);
+  net::BackendId backend(const BackendKey& key) const;       // kNoBackend when unknown
+  net::ServiceIndex service(const std::string& name) const;  // REQUIRES: known
+  const std::map<BackendKey, net::BackendId>& backends() const { return backends_; }
+  const std::map<std::string, net::ServiceIndex>& services() const { return services_; }
+  // Ids given out by assign() since the last call: counters of these start now.
+  std::vector<net::BackendId> take_fresh_backends();
+  std::vector<net::ServiceIndex> take_fresh_services();
+
+ private:
+  std::map<BackendKey, net::BackendId> backends_;
+  std::map<std::string, net::ServiceIndex> services_;
+  std::vector<net::BackendId> freed_backends_, fresh_backends_;  // freed: oldest first
+  std::vector<net::ServiceIndex> freed_services_, fresh_services_;
+  uint32_t next_backend_ = 1, next_service_ = 0;
+};
+
+// Why a backend takes no new flows in a service of that forward mode; empty: it is eligible.
+struct BackendState {
+  std::string pool, name;
+  net::Address address;
+  uint32_t weight = 0;
+  net::BackendId id{};
+  std::string why_not_ipip;  // "weight 0", "no route to ...", ...
+  std::string why_not_dsr;   // also "not on link: next hop is ..."
+};
+
+struct Snapshot {
+  net::Generation generation{};
+  lb_hash_key hash_key{};
+
+  std::vector<lb_listener_slot> listeners;  // power of two, open addressing
+  std::vector<lb_address_slot> addresses;   // power of two, open addressing: the owned-address set
+  std::vector<lb_port_range> ranges;
+  std::vector<lb_service> services;  // by ServiceIndex; unused ones have table_size 0
+  std::vector<lb_backend> backends;  // by BackendId; [0] unused
+  std::vector<std::shared_ptr<const Table>> tables;
+  std::vector<const uint16_t*> table_slots;  // tables[i]->slots.data(), what the hot path reads
+
+  // Not read by workers: names for explain, stats, digests.
+  std::vector<Listener> listener_names;        // lb_listener_slot::listener, lb_port_range::listener
+  std::vector<std::string> service_names;      // by ServiceIndex
+  std::map<std::string, uint64_t> configured;  // service -> digest of the table with every weight > 0 eligible
+  std::map<std::string, uint64_t> live;        // service -> digest of the table in use
+  std::vector<BackendState> backend_states;    // of every pool, in order of (pool, address)
+
+  std::span<const uint16_t> table_of(const lb_service& s) const { return {table_slots[s.table], s.table_size}; }
+};
+
+struct CompileStats {
+  size_t tables_built = 0;   // Maglev fills done
+  size_t tables_reused = 0;  // carried over from the previous snapshot or shared within this one
+};
+
+// Remembers the tables of the last snapshots by what they were built from, so that what did not change is not rebuilt.
+// Control thread only.
+class Compiler {
+ public:
+  explicit Compiler(lb_hash_key key) : key_(key) {}
+  // REQUIRES: config passed validate_services().
+  net::Result<std::shared_ptr<const Snapshot>> compile(const Config& config, const Topology& topology, IdTable& ids,
+                                                       net::Generation generation, CompileStats* stats = nullptr);
+
+ private:
+  struct TableKey;
+  struct Cache;
+  lb_hash_key key_;
+  std::shared_ptr<Cache> cache_;
+};
+
+// 16 lower-case hex digits, as `table digest` prints it.
+std::string digest_text(uint64_t digest);
+
+// Every address of a listener: what the kernel filter of a port must hand to lbd.
+std::vector<net::Address> owned_addresses(const Snapshot& snapshot);
+
+}  // namespace lb::model

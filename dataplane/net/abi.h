@@ -1,0 +1,166 @@
+// What the control plane hands to an engine, as C11 (BPF) and C++20: flat records that the DPDK engine reads in place
+// and an XDP engine can copy into maps. Padding is explicit and zero. Ports are network order where they are compared
+// with packet bytes (lb_be16) and host order (__u16) where they are compared by magnitude.
+//
+// Addresses are 16 bytes, network order; IPv4 is mapped (::ffff:a.b.c.d, RFC 4291 section 2.5.5.2), so that there is
+// one code path for both families.
+#pragma once
+
+#include "dataplane/net/headers.h"
+
+#define LB_MAX_BACKENDS 65535u  // ids 1..65535; 0 means none
+#define LB_MAX_SERVICES 16384u  // service indices 0..16383
+#define LB_MAX_PORTS 16u        // ports of one node
+#define LB_MAX_WORKERS 64u      // poll-mode workers of one node
+#define LB_NO_SERVICE 0xffffffffu
+
+struct lb_addr {
+  __u8 b[16];
+};
+LB_ASSERT(sizeof(struct lb_addr) == 16);
+
+enum lb_forward { LB_FORWARD_DSR = 0, LB_FORWARD_IPIP = 1 };
+enum lb_schedule { LB_SCHEDULE_MAGLEV = 0, LB_SCHEDULE_SOURCE_HASH = 1 };
+
+// One slot of the exact listener table: open addressing, linear probing from lb_listener_hash() & mask, at most
+// LB_MAX_PROBE slots are looked at (the compiler of the snapshot grows the table until that holds).
+#define LB_MAX_PROBE 8u
+struct lb_listener_slot {
+  struct lb_addr addr;
+  lb_be16 port;
+  __u8 proto;  // 0: slot is empty
+  __u8 pad0;
+  __u32 service;
+  __u32 listener;  // index into the snapshot's listener names; what explain reports
+  __u32 pad1;
+};
+LB_ASSERT(sizeof(struct lb_listener_slot) == 32);
+
+// One slot of the owned-address table, same addressing with lb_address_hash(). Ranges of an address are
+// ranges[range_start .. range_start + range_count): port ranges first, any-port entries after them.
+#define LB_ADDR_USED 1u
+#define LB_ADDR_KERNEL 2u  // the kernel has this address on an interface: what no listener wants is punted, not dropped
+struct lb_address_slot {
+  struct lb_addr addr;
+  __u32 range_start;
+  __u32 range_count;
+  __u8 flags;  // LB_ADDR_*; 0: slot is empty
+  __u8 pad[7];
+};
+LB_ASSERT(sizeof(struct lb_address_slot) == 32);
+
+struct lb_port_range {
+  __u16 first;  // host order, inclusive
+  __u16 last;   // host order, inclusive
+  __u8 proto;
+  __u8 any;  // 1: this is an any-port listener (first 0, last 65535)
+  __u16 pad;
+  __u32 service;
+  __u32 listener;
+};
+LB_ASSERT(sizeof(struct lb_port_range) == 16);
+
+struct lb_service {
+  __u32 table;       // index of its Maglev table in the snapshot
+  __u32 table_size;  // slots, a prime
+  __u8 forward;      // enum lb_forward
+  __u8 schedule;     // enum lb_schedule
+  __u8 prefix4;      // source-hash: bits of an IPv4 source that count, 1..32
+  __u8 prefix6;      // source-hash: bits of an IPv6 source that count, 1..128
+  __u32 pad;
+};
+LB_ASSERT(sizeof(struct lb_service) == 16);
+
+// Everything that forwarding to one backend needs, in one cache line; index is the backend id, entry 0 is never used.
+#define LB_BACKEND_RESOLVED 1u  // next hop known: dst_mac, src_mac, port, mtu are valid
+#define LB_BACKEND_IPV6 2u      // outer family
+#define LB_BACKEND_ON_LINK 4u   // the next hop is the backend itself, no gateway between: dsr is possible
+struct lb_backend {
+  struct lb_addr address;  // of the backend: outer destination
+  struct lb_addr source;   // our address on that egress: outer source
+  __u8 dst_mac[6];         // of the next hop
+  __u8 src_mac[6];         // of the egress port
+  __u16 port;              // egress port, index into the configured ports
+  __u16 mtu;               // of egress and route: largest IP packet in bytes
+  __u8 flags;              // LB_BACKEND_*
+  __u8 pad[15];
+};
+LB_ASSERT(sizeof(struct lb_backend) == 64);
+
+struct lb_hash_key {
+  __u64 k0;  // first 8 bytes of the 16-byte key, little endian (as in the SipHash paper)
+  __u64 k1;
+};
+LB_ASSERT(sizeof(struct lb_hash_key) == 16);
+
+// Index hash of the two open-addressed tables above. Not keyed: keys are the operator's addresses, and the table's
+// builder bounds every probe sequence, so that a client who picks its destination can cost at most LB_MAX_PROBE
+// compares.
+static inline __u32 lb_mix32(__u32 h, __u32 v) {
+  h = (h ^ v) * 0x9e3779b1u;
+  return h ^ (h >> 15);
+}
+static inline __u32 lb_load32(const __u8* p) {
+  return (__u32)p[0] | (__u32)p[1] << 8 | (__u32)p[2] << 16 | (__u32)p[3] << 24;
+}
+static inline __u32 lb_address_hash(const struct lb_addr* a) {
+  __u32 h = lb_mix32(0x811c9dc5u, lb_load32(a->b));
+  h = lb_mix32(h, lb_load32(a->b + 4));
+  h = lb_mix32(h, lb_load32(a->b + 8));
+  return lb_mix32(h, lb_load32(a->b + 12));
+}
+static inline __u32 lb_listener_hash(__u32 address_hash, lb_be16 port, __u8 proto) {
+  return lb_mix32(address_hash, (__u32)port | (__u32)proto << 16);
+}
+
+// Every counter of a worker: the four verdict counters first, then the drop reasons, then what stages tell besides.
+//   X(Enumerator, name in JSON / CLI / metrics, help)
+// Exactly one of forwarded, punted and the drop reasons is counted for every packet received:
+//   rx_packets = forwarded + punted + sum of LB_DROP_COUNTERS, per worker, at batch boundaries.
+#define LB_DROP_COUNTERS(X)                                                                                          \
+  X(BadIpHeader, "bad_ip_header", "owned, IP version, header length or total length does not fit the frame")         \
+  X(BadIpChecksum, "bad_ip_checksum", "owned, IPv4 header checksum is wrong")                                        \
+  X(BadL4Header, "bad_l4_header", "owned, TCP, UDP or ICMP header is cut short or its lengths contradict")           \
+  X(BadExtension, "bad_extension", "owned, more than 8 IPv6 extension headers, more than 256 bytes, or cut short")   \
+  X(BadSource, "bad_source", "owned, a source that no client can have: ours, loopback, multicast, broadcast or 0/8") \
+  X(Fragment, "fragment", "owned, a fragment; not forwarded in this version")                                        \
+  X(IcmpError, "icmp_error", "owned, an ICMP error; not forwarded in this version")                                  \
+  X(IcmpOther, "icmp_other", "owned, ICMP that is no error (echo included); not answered in this version")           \
+  X(NoListener, "no_listener", "to an address of ours on which no service listens with that protocol and port")      \
+  X(NoBackend, "no_backend", "the service has no eligible backend")                                                  \
+  X(TtlExpired, "ttl_expired", "TTL or hop limit would reach 0 here")                                                \
+  X(TooBig, "too_big", "larger than the egress MTU, after encapsulation")                                            \
+  X(NoHeadroom, "no_headroom", "no room in front of the packet for the outer header")                                \
+  X(NoExceptionPath, "no_exception_path", "for the kernel, but the port has no way to hand it over")                 \
+  X(TxFull, "tx_full", "the egress queue did not accept it")
+
+#define LB_COUNTERS(X)                                                                    \
+  X(RxPackets, "rx_packets", "packets received from the ports")                           \
+  X(RxBytes, "rx_bytes", "bytes received, Ethernet header included")                      \
+  X(Forwarded, "forwarded", "packets accepted by the egress queue")                       \
+  X(ForwardedBytes, "forwarded_bytes", "bytes sent, Ethernet and outer headers included") \
+  X(Punted, "punted", "packets left to the kernel unchanged")                             \
+  LB_DROP_COUNTERS(X)
+
+enum lb_counter {
+#define X(id, name, help) LB_COUNT_##id,
+  LB_COUNTERS(X)
+#undef X
+      LB_COUNT_MAX
+};
+
+// A drop reason is a counter id: counting and naming need no table.
+enum lb_drop {
+#define X(id, name, help) LB_DROP_##id = LB_COUNT_##id,
+  LB_DROP_COUNTERS(X)
+#undef X
+};
+#define LB_DROP_FIRST LB_COUNT_BadIpHeader
+#define LB_DROP_LAST LB_COUNT_TxFull
+
+// Packets and bytes of one service or one backend on one worker.
+struct lb_traffic {
+  __u64 packets;
+  __u64 bytes;
+};
+LB_ASSERT(sizeof(struct lb_traffic) == 16);

@@ -1,0 +1,101 @@
+// Up to 64 packets on their way through the stages: where their bytes are, what is known of them, what became of them.
+// Plain memory, owned by one worker; the engine fills it from its buffers and reads it back once, after run().
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "dataplane/net/abi.h"
+#include "dataplane/net/ids.h"
+#include "dataplane/stages/verdict.h"
+
+namespace lb::stages {
+
+inline constexpr uint32_t kBatch = 64;  // one word of live bits; two bursts of the common drivers
+using Slot = uint32_t;                  // 0..63
+
+// What the stages learn of one packet; one cache line. Offsets are from Batch::data[i].
+struct alignas(64) Meta {
+  lb_addr src, dst;      // mapped
+  lb_be16 sport, dport;  // 0 when the protocol has none
+  uint8_t proto;         // of the L4 header, behind extension headers
+  uint8_t family;        // 4 or 6; 0: no IP
+  uint16_t l3;           // offset of the IP header
+  uint16_t l4;           // offset of the L4 header
+  uint16_t ip_length;    // bytes of the IP packet; Ethernet padding is not in it
+  uint32_t service;      // ServiceIndex, LB_NO_SERVICE
+  uint64_t hash;         // flow hash or source hash, as the service's schedule wants
+  uint16_t backend;      // BackendId
+  uint8_t pad[6];
+};
+static_assert(sizeof(Meta) == 64);
+
+// What only explain() asks for; Batch::trace points to one per slot, or is null.
+struct Trace {
+  uint32_t listener = UINT32_MAX;  // index into Snapshot::listener_names
+  uint32_t slot = UINT32_MAX;      // of the Maglev table
+  bool hashed = false;
+};
+
+// Iterates over set bits, lowest first.
+class Bits {
+ public:
+  explicit constexpr Bits(uint64_t mask) noexcept : mask_(mask) {}
+  struct Iterator {
+    uint64_t mask;
+    Slot operator*() const noexcept { return static_cast<Slot>(__builtin_ctzll(mask)); }
+    Iterator& operator++() noexcept {
+      mask &= mask - 1;
+      return *this;
+    }
+    bool operator!=(const Iterator& o) const noexcept { return mask != o.mask; }
+  };
+  Iterator begin() const noexcept { return {mask_}; }
+  Iterator end() const noexcept { return {0}; }
+
+ private:
+  uint64_t mask_;
+};
+
+struct Batch {
+  std::array<uint8_t*, kBatch> data;      // first byte of the frame (Ethernet); moves when stages prepend or cut
+  std::array<uint16_t, kBatch> length;    // bytes of the frame, all contiguous
+  std::array<uint16_t, kBatch> headroom;  // bytes in front of data that may be written
+  std::array<Verdict, kBatch> verdict;
+  std::array<uint8_t, kBatch> reason;   // lb_drop, when verdict is kDrop
+  std::array<uint16_t, kBatch> egress;  // PortId, when verdict is kForward
+  std::array<Meta, kBatch> meta;
+  uint64_t live = 0;  // bit i: slot i still travels
+  Trace* trace = nullptr;
+  // The ingress port: its MAC (other destinations are the kernel's), and whether the kernel sees what is not owned by
+  // itself.
+  std::array<uint8_t, 6> port_mac{};
+  bool kernel_copy = false;
+
+  Bits slots() const noexcept { return Bits(live); }
+  void start(uint32_t count) noexcept {
+    live = count == 64 ? ~0ull : (1ull << count) - 1;
+    verdict.fill(Verdict::kNone);
+  }
+  void drop(Slot i, Drop why) noexcept {
+    verdict[i] = Verdict::kDrop;
+    reason[i] = static_cast<uint8_t>(why);
+    live &= ~(1ull << i);
+  }
+  // Not owned: the kernel's own copy is the punt where there is one, else there is no way to hand it back.
+  void punt(Slot i) noexcept {
+    if (!kernel_copy) return drop(i, LB_DROP_NoExceptionPath);
+    verdict[i] = Verdict::kPunt;
+    live &= ~(1ull << i);
+  }
+  // Owned but the kernel's: the filter of the port keeps owned packets from the kernel, so its copy is gone.
+  void punt_owned(Slot i) noexcept { drop(i, LB_DROP_NoExceptionPath); }
+  void forward(Slot i, uint16_t port) noexcept {
+    verdict[i] = Verdict::kForward;
+    egress[i] = port;
+    live &= ~(1ull << i);
+  }
+};
+
+}  // namespace lb::stages

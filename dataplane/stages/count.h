@@ -1,0 +1,15 @@
+// The bookkeeping of a batch: after run() and after the egress queues have answered, each packet is counted under
+// exactly one verdict, its service and backend when it was forwarded. rx_packets = forwarded + punted + sum of drops,
+// by construction.
+#pragma once
+
+#include "dataplane/stages/batch.h"
+#include "dataplane/stages/worker_state.h"
+
+namespace lb::stages {
+
+// rx_bytes: of the n frames as they came in. What the egress did not take was turned into drop(TxFull) by the engine
+// before.
+void count(const Batch& b, uint32_t n, uint64_t rx_bytes, WorkerState& w) noexcept;
+
+}  // namespace lb::stages
