@@ -1,0 +1,17 @@
+# Every Debian package that building, running and testing lbd needs. The only list; scripts/setup installs it.
+# shellcheck shell=bash disable=SC2034
+
+# To build lbd and lbctl (clang and bpftool: the BPF programs).
+PACKAGES_BUILD=(
+  g++ meson ninja-build pkg-config clang bpftool
+  libdpdk-dev libbpf-dev libxdp-dev libmnl-dev
+  libfmt-dev libcli11-dev libyaml-cpp-dev nlohmann-json3-dev libboost1.81-dev
+  libgtest-dev
+)
+# To run the lab and the demo: namespaces, web servers, clients.
+PACKAGES_LAB=(iproute2 ethtool nginx-light curl iputils-ping procps util-linux)
+# To run all of scripts/test.
+PACKAGES_TEST=(
+  python3 python3-pytest python3-scapy clang-format-14 libclang-rt-14-dev llvm-14
+  debootstrap git ccache
+)
