@@ -84,7 +84,10 @@ struct Snapshot {
   std::map<std::string, uint64_t> live;        // service -> digest of the table in use
   std::vector<BackendState> backend_states;    // of every pool, in order of (pool, address)
 
-  std::span<const uint16_t> table_of(const lb_service& s) const { return {table_slots[s.table], s.table_size}; }
+  // Of flows to a listener of that family.
+  std::span<const uint16_t> table_of(const lb_service& s, net::Family listener) const {
+    return {table_slots[listener == net::Family::kIpv4 ? s.table4 : s.table6], s.table_size};
+  }
 };
 
 struct CompileStats {

@@ -61,13 +61,13 @@ struct lb_port_range {
 LB_ASSERT(sizeof(struct lb_port_range) == 16);
 
 struct lb_service {
-  __u32 table;       // index of its Maglev table in the snapshot
-  __u32 table_size;  // slots, a prime
+  __u32 table4;      // index of the Maglev table for flows to an IPv4 listener
+  __u32 table6;      // the same for an IPv6 listener: another table only with dsr, where families must agree
+  __u32 table_size;  // slots of both, a prime; 0: no service has this index
   __u8 forward;      // enum lb_forward
   __u8 schedule;     // enum lb_schedule
   __u8 prefix4;      // source-hash: bits of an IPv4 source that count, 1..32
   __u8 prefix6;      // source-hash: bits of an IPv6 source that count, 1..128
-  __u32 pad;
 };
 LB_ASSERT(sizeof(struct lb_service) == 16);
 

@@ -4,7 +4,7 @@
 //   IPv6   src[16] dst[16] sport[2] dport[2] proto[1]    37 bytes
 //   source-hash: the source address alone, 4 or 16 bytes, bits beyond the prefix zero
 // so that any SipHash-1-3 implementation reproduces it. docs/decisions/ tells why this one. C11 and C++20, no loops
-// over data, for BPF. The batch version (four IPv4 packets at once in AVX2) is in stages/.
+// over data, for BPF. hash_batch.h hashes many IPv4 tuples at once.
 #pragma once
 
 #include "dataplane/net/abi.h"

@@ -1,0 +1,123 @@
+// lb_flow_hash4 over many tuples: eight at once in AVX2 where the compiler may use it, else one after another. Both
+// give the same values, bit for bit (tests/property/hash_batch_test.cc).
+#pragma once
+
+#include <cstdint>
+
+#include "dataplane/net/hash.h"
+
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
+namespace lb::net {
+
+inline constexpr uint32_t kHashBatch = 64;
+
+// The two message words of each tuple, side by side, ready for the lanes.
+struct FlowWords4 {
+  alignas(32) uint64_t first[kHashBatch];
+  alignas(32) uint64_t second[kHashBatch];
+
+  // As lb_flow_hash4: addresses as they lie in the packet; ports: sport | dport << 16, as they lie in the packet.
+  void set(uint32_t i, uint32_t src, uint32_t dst, uint32_t ports, uint8_t proto) noexcept {
+    first[i] = src | static_cast<uint64_t>(dst) << 32;
+    second[i] = ports | static_cast<uint64_t>(proto) << 32 | 13ull << 56;
+  }
+};
+
+inline uint64_t hash_flow4(const lb_hash_key& key, uint64_t first, uint64_t second) noexcept {
+  lb_sip s;
+  lb_sip_init(&s, &key);
+  lb_sip_word(&s, first);
+  lb_sip_word(&s, second);
+  return lb_sip_final(&s);
+}
+
+inline void hash_flows4_plain(const lb_hash_key& key, const FlowWords4& in, uint32_t count, uint64_t* out) noexcept {
+  for (uint32_t i = 0; i < count; i++) out[i] = hash_flow4(key, in.first[i], in.second[i]);
+}
+
+#ifdef __AVX2__
+namespace detail {
+
+// Four SipHash states, one a lane.
+struct Sip4 {
+  __m256i v0, v1, v2, v3;
+};
+
+template <int bits>
+inline __m256i rotl(__m256i x) noexcept {
+  if constexpr (bits == 32) return _mm256_shuffle_epi32(x, 0xb1);
+  if constexpr (bits == 16)
+    return _mm256_shuffle_epi8(x, _mm256_setr_epi8(6, 7, 0, 1, 2, 3, 4, 5, 14, 15, 8, 9, 10, 11, 12, 13, 6, 7, 0, 1, 2,
+                                                   3, 4, 5, 14, 15, 8, 9, 10, 11, 12, 13));
+  return _mm256_or_si256(_mm256_slli_epi64(x, bits), _mm256_srli_epi64(x, 64 - bits));
+}
+
+// The round of lb_sip_round.
+inline void round(Sip4& s) noexcept {
+  s.v0 = _mm256_add_epi64(s.v0, s.v1);
+  s.v1 = _mm256_xor_si256(rotl<13>(s.v1), s.v0);
+  s.v0 = rotl<32>(s.v0);
+  s.v2 = _mm256_add_epi64(s.v2, s.v3);
+  s.v3 = _mm256_xor_si256(rotl<16>(s.v3), s.v2);
+  s.v0 = _mm256_add_epi64(s.v0, s.v3);
+  s.v3 = _mm256_xor_si256(rotl<21>(s.v3), s.v0);
+  s.v2 = _mm256_add_epi64(s.v2, s.v1);
+  s.v1 = _mm256_xor_si256(rotl<17>(s.v1), s.v2);
+  s.v2 = rotl<32>(s.v2);
+}
+
+inline Sip4 init(const lb_hash_key& key) noexcept {
+  lb_sip s;
+  lb_sip_init(&s, &key);
+  const auto all = [](uint64_t x) { return _mm256_set1_epi64x(static_cast<long long>(x)); };
+  return {all(s.v0), all(s.v1), all(s.v2), all(s.v3)};
+}
+
+// Two groups of four, so that one's latency hides behind the other's.
+inline void word(Sip4& a, Sip4& b, const uint64_t* words) noexcept {
+  const __m256i ma = _mm256_load_si256(reinterpret_cast<const __m256i*>(words));
+  const __m256i mb = _mm256_load_si256(reinterpret_cast<const __m256i*>(words + 4));
+  a.v3 = _mm256_xor_si256(a.v3, ma);
+  b.v3 = _mm256_xor_si256(b.v3, mb);
+  round(a);
+  round(b);
+  a.v0 = _mm256_xor_si256(a.v0, ma);
+  b.v0 = _mm256_xor_si256(b.v0, mb);
+}
+
+inline void store(const Sip4& s, uint64_t* out) noexcept {
+  const __m256i h = _mm256_xor_si256(_mm256_xor_si256(s.v0, s.v1), _mm256_xor_si256(s.v2, s.v3));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), h);
+}
+
+}  // namespace detail
+
+// REQUIRES: count <= kHashBatch, set() called for 0..count-1.
+inline void hash_flows4(const lb_hash_key& key, const FlowWords4& in, uint32_t count, uint64_t* out) noexcept {
+  const detail::Sip4 start = detail::init(key);
+  const __m256i ff = _mm256_set1_epi64x(0xff);
+  for (uint32_t i = 0; i + 8 <= count; i += 8) {
+    detail::Sip4 a = start, b = start;
+    detail::word(a, b, in.first + i);
+    detail::word(a, b, in.second + i);
+    a.v2 = _mm256_xor_si256(a.v2, ff);
+    b.v2 = _mm256_xor_si256(b.v2, ff);
+    for (int r = 0; r < 3; r++) {
+      detail::round(a);
+      detail::round(b);
+    }
+    detail::store(a, out + i);
+    detail::store(b, out + i + 4);
+  }
+  for (uint32_t i = count & ~7u; i < count; i++) out[i] = hash_flow4(key, in.first[i], in.second[i]);
+}
+#else
+inline void hash_flows4(const lb_hash_key& key, const FlowWords4& in, uint32_t count, uint64_t* out) noexcept {
+  hash_flows4_plain(key, in, count, out);
+}
+#endif
+
+}  // namespace lb::net
