@@ -44,10 +44,12 @@ LAB_VIP_PREFIXES=(192.0.2.0/24 2001:db8:0:1::/64)
 LAB_VIPS=(192.0.2.10 192.0.2.20 192.0.2.21 2001:db8:0:1::10 2001:db8:0:1::20 2001:db8:0:1::21)
 
 # A@IFACE B@IFACE MTU QUEUES. The links towards backends have room for an outer header;
-# lbd's have two queues at both ends, one per worker.
+# lbd's have two queues at both ends, one per worker. The clients' have one: with two, r would send every flow to
+# the first queue of wan, for the kernel takes the sender's queue number n (> 0) as "received on n-1", and n = 0 as
+# "by hash", with the very hash whose top bit gave 0 (net/core/dev.c, skb_tx_hash).
 LAB_LINKS=(
-  'c1@eth0 r@c1 1500 2'
-  'c2@eth0 r@c2 1500 2'
+  'c1@eth0 r@c1 1500 1'
+  'c2@eth0 r@c2 1500 1'
   'r@wan lbd@wan 1500 2'
   'lbd@lan sw@lbd 1600 2'
   'r@lan sw@r 1600 1'
