@@ -1,0 +1,122 @@
+"""The lab as Python objects: a network of namespaces with lbd in it, real clients, real backends. See scripts/lab."""
+
+import json
+import math
+import os
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("LBD_BUILD", ROOT / "build"))
+LBD = BUILD / "dataplane" / "lbd"
+LBCTL = BUILD / "ctl" / "lbctl"
+CLIENT = Path(__file__).with_name("client.py")
+
+
+def wait_for(what, condition, seconds=10.0):
+    """Polls until condition() is true and returns what it returned; fails with `what` at the deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
+        time.sleep(0.02)
+
+
+class Refused(AssertionError):
+    """lbctl ended with another exit code than expected."""
+
+
+class Lab:
+    """One lab, by name; `up` is idempotent, so that tests of a module share one."""
+
+    def __init__(self, name):
+        self.name = name
+        self.env = dict(os.environ, LBD_LAB=name, LBD_BUILD=str(BUILD))
+        self.prefix = f"lbd-{name}-"
+        self.dir = Path(f"/run/lbd-lab-{name}")
+        self.socket = self.dir / "lbd.sock"
+        self.config = self.dir / "lbd.yaml"
+        self.state = self.dir / "state"
+
+    def script(self, *args, check=True):
+        done = subprocess.run([ROOT / "scripts" / "lab", *args], env=self.env, capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL)
+        assert not check or done.returncode == 0, f"scripts/lab {' '.join(args)}:\n{done.stdout}{done.stderr}{self.log()}"
+        return done
+
+    def log(self):
+        path = self.dir / "lbd.log"
+        return "\n--- lbd's log ---\n" + path.read_text()[-6000:] if path.exists() else ""
+
+    def argv(self, host, *command):
+        return ["ip", "netns", "exec", self.prefix + host, *map(str, command)]
+
+    def run(self, host, *command, check=True, timeout=120, **kwargs):
+        done = subprocess.run(self.argv(host, *command), capture_output=True, text=True, timeout=timeout, **kwargs)
+        assert not check or done.returncode == 0, f"{command} on {host}: exit {done.returncode}\n{done.stdout}{done.stderr}{self.log()}"
+        return done
+
+    def popen(self, host, *command, **kwargs):
+        return subprocess.Popen(self.argv(host, *command), text=True, **kwargs)
+
+    def lbctl(self, *args, exit_code=0, stdin=None):
+        """Runs lbctl against this lab's lbd and returns what it printed; fails when it ends otherwise than expected."""
+        done = subprocess.run([LBCTL, "-s", self.socket, *map(str, args)], capture_output=True, text=True, input=stdin,
+                              timeout=60)
+        if done.returncode != exit_code:
+            raise Refused(f"lbctl {' '.join(map(str, args))}: exit {done.returncode}, not {exit_code}\n{done.stdout}{done.stderr}{self.log()}")
+        return done.stdout if exit_code == 0 else done.stdout + done.stderr
+
+    def json(self, *args, stdin=None):
+        return json.loads(self.lbctl("--json", *args, stdin=stdin))
+
+    def totals(self):
+        return self.json("stats", "workers")["totals"]
+
+    def counters_sum(self):
+        """Every worker's verdicts add up to what it received."""
+        for worker in self.json("stats", "workers")["workers"]:
+            c = dict(worker["counters"])
+            received = c.pop("rx_packets")
+            for other in ("rx_bytes", "forwarded_bytes"):
+                c.pop(other)
+            if received != sum(c.values()):
+                return False
+        return True
+
+    def connect(self, host, url, count, concurrency=64, timeout=5.0, source_ports=None):
+        """`count` connections from host, one request each, keep-alive off. Returns a list of results, see client.py."""
+        command = [str(CLIENT), url, "--count", str(count), "--concurrency", str(concurrency), "--timeout", str(timeout)]
+        if source_ports:
+            command += ["--first-port", str(source_ports)]
+        done = self.run(host, "/usr/bin/python3", *command, timeout=300)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def lbd_pid(self):
+        return int((self.dir / "lbd.pid").read_text().split()[0])
+
+
+def shares(results):
+    count = {}
+    for r in results:
+        count[r["backend"]] = count.get(r["backend"], 0) + 1
+    return count
+
+
+def chi_square_p(observed, weights):
+    """P value of observed counts (name -> n) against weights (name -> w): regularised upper gamma function."""
+    total, weight = sum(observed.values()), sum(weights.values())
+    x = sum((observed.get(k, 0) - total * w / weight) ** 2 / (total * w / weight) for k, w in weights.items())
+    a, x = (len(weights) - 1) / 2, x / 2
+    if x == 0:
+        return 1.0
+    term = total_series = 1 / a
+    n = a
+    for _ in range(1000):
+        n += 1
+        term *= x / n
+        total_series += term
+    return max(0.0, 1 - total_series * math.exp(-x + a * math.log(x) - math.lgamma(a)))

@@ -1,0 +1,75 @@
+"""The main job: real connections, real HTTP, through two workers, both families, every mode."""
+
+import pytest
+
+from lab import chi_square_p, shares, wait_for
+
+V4, V6 = "192.0.2", "2001:db8:0:1:"
+# service -> URL; backends by IPv4 address (dsr, tun) and by IPv6 address (dsr6, tun6).
+PATHS = {
+    "dsr 4": f"http://{V4}.10/",
+    "dsr 6": f"http://[{V6}:10]/",
+    "ipip 4in4": f"http://{V4}.20/",
+    "ipip 6in4": f"http://[{V6}:20]/",
+    "ipip 4in6": f"http://{V4}.21/",
+    "ipip 6in6": f"http://[{V6}:21]/",
+}
+WEIGHTS = {"b1": 100, "b2": 100, "b3": 50, "b4": 50}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_mode_and_family_pair_carries_connections(lab, path):
+    results = lab.connect("c1", PATHS[path], 60)
+    assert [r for r in results if "error" in r] == []
+    assert set(shares(results)) == set(WEIGHTS)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_three_megabytes_arrive_whole(lab, path):
+    results = lab.connect("c2", PATHS[path] + "big", 4, concurrency=2, timeout=30)
+    assert [(r.get("error"), r.get("bytes")) for r in results] == [(None, 3000000)] * 4
+
+
+def test_ten_thousand_connections_two_workers_shares_by_weight(lab):
+    before = {w["worker"]: w["counters"]["rx_packets"] for w in lab.json("stats", "workers")["workers"]}
+    results = []
+    for client, path in (("c1", "dsr 4"), ("c2", "ipip 6in6"), ("c2", "ipip 4in4"), ("c1", "dsr 6")):
+        results += lab.connect(client, PATHS[path], 2500)
+    failed = [r for r in results if "error" in r]
+    assert failed == [], f"{len(failed)} of {len(results)} failed"
+    p = chi_square_p(shares(results), WEIGHTS)
+    print(f"shares {shares(results)} against weights {WEIGHTS}: p = {p:.4f}")
+    assert p > 0.001
+    rx = {w["worker"]: w["counters"]["rx_packets"] - before[w["worker"]] for w in lab.json("stats", "workers")["workers"]}
+    print(f"packets by worker: {rx}")
+    assert len(rx) == 2
+    for worker, packets in rx.items():
+        assert 0.40 <= packets / sum(rx.values()) <= 0.60, f"worker {worker} carried {packets} of {sum(rx.values())} packets"
+    wait_for("the verdicts sum", lab.counters_sum)
+
+
+def test_ping_arp_and_the_hosts_own_services_still_work_on_lbds_interfaces(lab):
+    lab.run("r", "ping", "-c", "2", "-W", "2", "203.0.113.2")
+    lab.run("r", "ping", "-6", "-c", "2", "-W", "2", "2001:db8:a::2")
+    lab.run("b1", "ping", "-c", "2", "-W", "2", "10.1.0.2")
+    server = lab.popen("lbd", "/usr/bin/python3", "-m", "http.server", "--bind", "203.0.113.2", "8022")
+    try:
+        wait_for("the host's own TCP service answers",
+                 lambda: lab.run("c1", "curl", "-sf", "-m", "2", "-o", "/dev/null", "http://203.0.113.2:8022/", check=False).returncode == 0)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_what_has_no_listener_is_dropped_by_name(lab):
+    before = lab.totals()["no_listener"]
+    assert lab.connect("c1", f"http://{V4}.10:81/", 1, timeout=0.5)[0].get("error")
+    assert lab.totals()["no_listener"] > before
+
+
+def test_control_without_decapsulation_no_tunnelled_connection(lab_without_decap):
+    it = lab_without_decap
+    assert [r for r in it.connect("c1", PATHS["dsr 4"], 4) if "error" in r] == []
+    results = it.connect("c1", PATHS["ipip 4in4"], 4, timeout=1) + it.connect("c1", PATHS["ipip 6in6"], 4, timeout=1)
+    assert all("error" in r for r in results)
+    assert it.totals()["forwarded"] > 0
