@@ -1,0 +1,107 @@
+// What lbd does to a packet, as data: one list of cases for every engine. A runner feeds the frames of a case to an
+// engine that runs the case's world, and tells what became of them; check() compares.
+//
+// How to add a case: docs/testing.md. Cases live in cases_*.cc; runners in run_*.cc.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/model/config.h"
+#include "dataplane/model/reach.h"
+#include "dataplane/model/snapshot.h"
+#include "dataplane/net/abi.h"
+#include "dataplane/stages/verdict.h"
+#include "tests/packet/builder.h"
+
+namespace lb::conformance {
+
+using stages::Drop;
+using stages::Verdict;
+
+inline constexpr uint16_t kWan = 0, kLan = 1;  // egress ports of every world
+inline constexpr uint16_t kHeadroom = 128;     // bytes in front of a frame, unless a case says otherwise
+inline constexpr lb_hash_key kKey{0x0706050403020100ull, 0x0f0e0d0c0b0a0908ull};  // the SipHash paper's test key
+
+// A configuration and the surroundings it meets. Ports: 0 "wan", 1 "lan"; frames come in on wan, whose MAC is
+// packet::kPortMac.
+struct World {
+  std::string name;
+  model::Config config;
+  model::Topology topology;
+};
+const World& edge();   // nearly all cases: services with one backend each, of every mode and family
+const World& empty();  // no services: everything is the kernel's
+
+// The world as workers see it, hashed with kKey. Aborts with a sentence when it does not compile.
+std::shared_ptr<const model::Snapshot> compile(const World& world);
+
+struct Expect {
+  Verdict verdict = Verdict::kNone;
+  Drop reason = LB_DROP_BadIpHeader;  // of a drop
+  packet::Packet out;                 // of a forward: the frame as it leaves
+  uint16_t egress = 0;                // of a forward
+  std::string service;                // of a forward
+  std::string backend;                // of a forward, "pool/name"
+};
+struct Step {
+  packet::Packet in;
+  Expect expect;
+};
+struct Case {
+  std::string name;
+  const World* world = nullptr;
+  std::vector<Step> steps;  // frames in this order, one after the other
+  uint16_t headroom = kHeadroom;
+};
+
+// What became of one frame. A runner that sees only counters derives the verdict from their differences.
+struct StepOutcome {
+  Verdict verdict = Verdict::kNone;
+  Drop reason = LB_DROP_BadIpHeader;
+  packet::Bytes frame;  // forwarded: as it left; punted: as the kernel gets it
+  uint16_t egress = 0;
+};
+struct Outcome {
+  std::vector<StepOutcome> steps;
+  std::array<uint64_t, LB_COUNT_MAX> counters{};  // sum over workers, from zero
+  std::vector<lb_traffic> services;               // by ServiceIndex, sum over workers; may be shorter than the ids
+  std::vector<lb_traffic> backends;               // by BackendId
+};
+
+class Runner {
+ public:
+  virtual ~Runner() = default;
+  virtual std::string name() const = 0;
+  // Whether the ingress port leaves a copy to the kernel. Without one, what a case expects to be punted is expected to
+  // be dropped(no_exception_path).
+  virtual bool kernel_copy() const = 0;
+  // Not empty: why this engine cannot be brought into the situation of that case (another headroom, say).
+  virtual std::string why_not(const Case&) const { return {}; }
+  virtual Outcome run(const Case& c) = 0;
+};
+
+std::vector<Case> cases_v4();
+std::vector<Case> cases_v6();
+std::vector<Case> cases_bad();
+std::vector<Case> cases_edge();
+std::vector<Case> all_cases();
+
+// Expectations in the words of the cases.
+Expect forwarded(packet::Packet out, uint16_t egress, std::string service, std::string backend);
+Expect dropped(Drop reason);
+Expect punted();        // not owned: unchanged to the kernel
+Expect punted_owned();  // owned, but the kernel's: no way back to it in this version
+
+// GoogleTest expectations: every frame's verdict, reason, bytes and egress; counters of the whole case, of its services
+// and backends; rx = forwarded + punted + drops.
+void check(const Case& c, const Outcome& found, bool kernel_copy);
+
+// Registers one test a case, <runner>.<case name>. Call before RUN_ALL_TESTS(); the runner outlives it.
+void register_tests(Runner& runner);
+
+}  // namespace lb::conformance
