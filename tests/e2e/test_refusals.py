@@ -1,0 +1,298 @@
+"""Bad input gets its sentence: which thing, which value, which rule, what to do. And nothing has changed afterwards."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab import LBCTL, LBD, wait_for
+
+GOOD = """version: 1
+daemon:
+  socket: {dir}/lbd.sock
+  state-dir: {dir}/state
+  hash-key-file: {dir}/hash-key
+  dpdk: {{workers: [0], huge-pages: off, ports: [{{name: a, device: {device}}}]}}
+pools:
+  fe: {{backends: [{{name: b1, address: 10.9.0.11}}, {{name: b2, address: 10.9.0.12, weight: 50}}]}}
+services:
+  web: {{listen: ["192.0.2.10:80/tcp"], pool: fe, forward: ipip}}
+"""
+
+
+def check(path):
+    return subprocess.run([LBCTL, "config", "check", str(path)], capture_output=True, text=True)
+
+
+# name -> (what to replace in the good document, by what, words that the sentence must have)
+BAD = {
+    "unknown key": ("pool: fe,", "pool: fe, scedule: maglev,", ["scedule", "schedule"]),
+    "foreign word": ("pool: fe,", "pool: fe, balance: maglev,", ["balance", "schedule"]),
+    "duplicate key": ("pool: fe,", "pool: fe, pool: fe,", ["pool", "twice"]),
+    "duplicate service": ("services:\n", "services:\n  web: {listen: ['192.0.2.11:80/tcp'], pool: fe}\n", ["web", "twice"]),
+    "overlapping listener": ("services:\n", "services:\n  other: {listen: ['192.0.2.10:80/tcp'], pool: fe}\n", ["192.0.2.10:80/tcp", "other", "web"]),
+    "overlapping ranges": ('["192.0.2.10:80/tcp"]', '["192.0.2.10:80-90/tcp", "192.0.2.10:85-99/tcp"]', ["192.0.2.10:80-90/tcp", "192.0.2.10:85-99/tcp"]),
+    "weight out of range": ("weight: 50", "weight: 1001", ["1001", "1000"]),
+    "negative weight": ("weight: 50", "weight: -1", ["-1", "weight"]),
+    "slotless backend": ("weight: 50", "weight: 1", ["b2", "slot"]),
+    "table too small": ("pool: fe,", "pool: fe, table-size: 13,", ["13", "251"]),
+    "table not prime": ("pool: fe,", "pool: fe, table-size: 65536,", ["65536", "prime"]),
+    "port on ipip": ("weight: 50", "port: 8080", ["port", "nat"]),
+    "later key": ("pool: fe,", "pool: fe, sticky: off,", ["sticky", "not in this version"]),
+    "later section": ("pools:\n", "checks: {}\npools:\n", ["checks", "not in this version"]),
+    "later mode": ("forward: ipip", "forward: gue", ["gue", "not in this version"]),
+    "unknown pool": ("pool: fe,", "pool: fee,", ["fee", "fe"]),
+    "bad name": ("name: b2", "name: B2", ["B2"]),
+    "bad address": ("10.9.0.12", "10.9.0.312", ["10.9.0.312"]),
+    "not yaml": ("pools:", "pools: [", []),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_config_check_names_file_line_value_and_rule(tmp_path, binaries, name):
+    old, new, words = BAD[name]
+    text = GOOD.format(dir=tmp_path, device="eth0")
+    if name == "slotless backend":
+        text = text.replace("name: b1, address: 10.9.0.11", "name: b1, address: 10.9.0.11, weight: 1000").replace("pool: fe,", "pool: fe, table-size: 251,")
+    assert old in text
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(text.replace(old, new))
+    done = check(bad)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, said
+    assert "bad.yaml:" in said
+    for word in words:
+        assert word in said, f"'{word}' is not in: {said}"
+
+
+def test_config_check_needs_no_root_daemon_or_nic(tmp_path, binaries):
+    good = tmp_path / "good.yaml"
+    good.write_text(GOOD.format(dir=tmp_path, device="nosuch0"))
+    os.chmod(tmp_path, 0o755)
+    done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", LBCTL, "config", "check", good],
+                          capture_output=True, text=True)
+    if "No such file or directory" in done.stderr or "Permission denied" in done.stderr:
+        done = check(good)  # the checkout or the temporary folder is closed to others: then as root
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+class Host:
+    """A namespace with a veth `up0`, and an lbd that is started by hand."""
+
+    def __init__(self, tmp_path):
+        self.ns, self.dir = f"lbd-refuse-{os.getpid()}", tmp_path
+        subprocess.run(["ip", "netns", "add", self.ns], check=True)
+        subprocess.run(["ip", "-n", self.ns, "link", "add", "up0", "type", "veth", "peer", "name", "up1"], check=True)
+        for link in ("lo", "up0", "up1"):
+            subprocess.run(["ip", "-n", self.ns, "link", "set", link, "up"], check=True)
+        subprocess.run(["ip", "-n", self.ns, "addr", "add", "10.9.0.1/24", "dev", "up0"], check=True)
+        (tmp_path / "state").mkdir(exist_ok=True)
+        self.processes = []
+
+    def config(self, device="up0", **replace):
+        text = GOOD.format(dir=self.dir, device=device)
+        for old, new in replace.items():
+            text = text.replace(old, new)
+        path = self.dir / "lbd.yaml"
+        path.write_text(text)
+        return path
+
+    def start(self, config, prefix=()):
+        log = open(self.dir / "log", "a")
+        process = subprocess.Popen(["ip", "netns", "exec", self.ns, *prefix, LBD, "--config", config], stdout=log, stderr=log,
+                                   stdin=subprocess.DEVNULL)
+        self.processes.append(process)
+        return process
+
+    def refused(self, config, prefix=()):
+        """Starts lbd, which must end by itself with an error, and returns what it said."""
+        before = (self.dir / "log").stat().st_size if (self.dir / "log").exists() else 0
+        process = self.start(config, prefix)
+        assert process.wait(timeout=30) != 0
+        return (self.dir / "log").read_text()[before:]
+
+    def lbctl(self, *args):
+        return subprocess.run([LBCTL, "-s", self.dir / "lbd.sock", *args], capture_output=True, text=True, timeout=30)
+
+    def ready(self, process):
+        wait_for("lbd answers", lambda: process.poll() is not None or self.lbctl("stats").returncode == 0, 30)
+        assert process.poll() is None, (self.dir / "log").read_text()
+
+    def stop(self):
+        for process in self.processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in self.processes:
+            process.wait(timeout=20)
+        subprocess.run(["ip", "netns", "del", self.ns], check=True)
+
+
+@pytest.fixture
+def host(tmp_path, binaries):
+    it = Host(tmp_path)
+    yield it
+    it.stop()
+
+
+def test_no_such_device(host):
+    said = host.refused(host.config("nosuch0"))
+    assert "nosuch0" in said and "no" in said.lower()
+
+
+def test_pci_address_is_not_in_this_version(host):
+    said = host.refused(host.config('"0000:3b:00.0"'))
+    assert "0000:3b:00.0" in said and "not in this version" in said
+
+
+def test_device_busy_names_it(host):
+    first = host.start(host.config())
+    host.ready(first)
+    other = host.dir / "other"
+    (other / "state").mkdir(parents=True)
+    second = other / "lbd.yaml"
+    second.write_text(GOOD.format(dir=other, device="up0"))
+    said = host.refused(second)
+    assert "up0" in said and ("busy" in said or "already" in said), said
+    assert host.lbctl("stats").returncode == 0, "the first one still works"
+
+
+def test_no_permission(host):
+    os.chmod(host.dir, 0o777)
+    config = host.config()
+    os.chmod(config, 0o644)
+    said = host.refused(config, prefix=("setpriv", "--bounding-set", "-all", "--inh-caps", "-all"))
+    assert "permi" in said.lower() or "root" in said or "CAP_" in said, said
+
+
+def test_daemon_not_running(host):
+    done = host.lbctl("service", "list")
+    assert done.returncode == 3
+    assert "lbd.sock" in done.stderr and done.stdout == ""
+
+
+def test_socket_of_a_live_daemon_and_stale_socket(host):
+    first = host.start(host.config())
+    host.ready(first)
+    said = host.refused(host.dir / "lbd.yaml")
+    assert "lbd.sock" in said and str(first.pid) in said, said
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert (host.dir / "lbd.sock").exists(), "a killed daemon leaves its socket: stale"
+    done = host.lbctl("stats")
+    assert done.returncode == 3 and "lbd.sock" in done.stderr
+    host.ready(host.start(host.dir / "lbd.yaml"))
+
+
+def test_socket_path_taken_by_something_else(host):
+    (host.dir / "lbd.sock").write_text("not a socket")
+    said = host.refused(host.config())
+    assert "lbd.sock" in said and (host.dir / "lbd.sock").read_text() == "not a socket", said
+
+
+def test_truncated_state_is_set_aside_and_said(host):
+    first = host.start(host.config())
+    host.ready(first)
+    assert host.lbctl("backend", "set", "fe/b2", "--weight", "70").returncode == 0
+    first.terminate()
+    assert first.wait(timeout=20) == 0
+    state = next(p for p in (host.dir / "state").iterdir() if p.name.startswith("state"))
+    whole = state.read_bytes()
+    state.write_bytes(whole[: len(whole) // 2])
+    host.ready(host.start(host.dir / "lbd.yaml"))
+    aside = [p for p in (host.dir / "state").iterdir() if "damaged" in p.name]
+    assert len(aside) == 1 and aside[0].read_bytes() == whole[: len(whole) // 2]
+    assert "damaged" in (host.dir / "log").read_text()
+    assert "damaged" in host.lbctl().stdout, "the summary says it"
+
+
+def test_state_wins_over_the_file_and_the_difference_is_called_drift(host):
+    first = host.start(host.config())
+    host.ready(first)
+    assert host.lbctl("backend", "set", "fe/b2", "--weight", "70").returncode == 0
+    first.terminate()
+    assert first.wait(timeout=20) == 0
+    host.ready(host.start(host.dir / "lbd.yaml"))
+    assert json.loads(host.lbctl("--json", "backend", "show", "fe/b2").stdout)["weight"] == 70
+    assert "drift" in host.lbctl().stdout.splitlines()[0]
+
+
+def test_full_disk_refuses_the_change_and_keeps_the_state(host):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", host.dir / "state"], check=True)
+    try:
+        first = host.start(host.config())
+        host.ready(first)
+        before = host.lbctl("--json", "backend", "show", "fe/b2").stdout
+        with open(host.dir / "state" / "filler", "wb", buffering=0) as filler:
+            with pytest.raises(OSError):
+                while True:
+                    filler.write(b"x" * 4096)
+        done = host.lbctl("backend", "set", "fe/b2", "--weight", "71")
+        assert done.returncode == 1 and "space" in done.stderr.lower(), done.stderr
+        assert host.lbctl("--json", "backend", "show", "fe/b2").stdout == before
+        (host.dir / "state" / "filler").unlink()
+        assert host.lbctl("backend", "set", "fe/b2", "--weight", "71").returncode == 0
+        first.terminate()
+        first.wait(timeout=20)
+    finally:
+        subprocess.run(["umount", host.dir / "state"], check=True)
+
+
+def test_removed_services_need_their_number(host):
+    process = host.start(host.config())
+    host.ready(process)
+    less = host.dir / "less.yaml"
+    less.write_text("version: 1\npools: {}\nservices: {}\n")
+    done = host.lbctl("config", "apply", less)
+    assert done.returncode == 1 and "--remove 1" in done.stderr, done.stderr
+    done = host.lbctl("config", "apply", less, "--remove", "2")
+    assert done.returncode == 1
+    assert json.loads(host.lbctl("--json", "service", "list").stdout)["services"] != []
+    assert host.lbctl("config", "apply", less, "--remove", "1").returncode == 0
+    assert json.loads(host.lbctl("--json", "service", "list").stdout)["services"] == []
+
+
+def test_garbage_on_the_socket_gets_its_sentence_and_harms_nobody(host):
+    host.ready(host.start(host.config()))
+    for garbage in (b"hello\n", b"{}\n", b'{"jsonrpc":"2.0","id":1,"method":"nosuch"}\n', b"\xff\xfe\n", b"[1,2,3]\n"):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(10)
+            s.connect(str(host.dir / "lbd.sock"))
+            s.sendall(garbage)
+            answer = json.loads(s.makefile().readline())
+            assert answer["error"]["message"] and answer["error"]["code"] in (-32700, -32600, -32601)
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
+        s.connect(str(host.dir / "lbd.sock"))
+        try:
+            for _ in range(64):
+                s.sendall(b"x" * 65536)
+        except OSError:
+            pass  # closed in the middle of it: what it should do
+    assert host.lbctl("stats").returncode == 0
+
+
+@pytest.mark.parametrize("args,code,words", [
+    (["service", "show", "nosuch"], 1, ["nosuch", "web"]),
+    (["backend", "set", "fe/b9", "--weight", "5"], 1, ["fe/b9"]),
+    (["backend", "set", "fe/*", "--weight", "5"], 1, ["fe/b1", "fe/b2", "--all"]),
+    (["backend", "set", "fe/b1", "--weight", "2000"], 1, ["2000", "1000"]),
+    (["pool", "remove", "fe"], 1, ["fe", "web"]),
+    (["service", "add", "web", "--listen", "192.0.2.11:80/tcp", "--pool", "fe"], 1, ["web"]),
+    (["service", "add", "x", "--listen", "192.0.2.10:80/tcp", "--pool", "fe"], 1, ["192.0.2.10:80/tcp", "web"]),
+    (["--expect-revision", "77", "backend", "set", "fe/b1", "--weight", "9"], 1, ["77"]),
+    (["backend", "drain", "fe/b1"], 2, ["not in this version"]),
+    (["nosuch"], 2, ["nosuch"]),
+    (["backend", "set", "fe/b1", "--weight", "much"], 2, ["much"]),
+])
+def test_lbctl_refuses_with_a_sentence(host, args, code, words):
+    host.ready(host.start(host.config()))
+    before = host.lbctl("config", "show").stdout
+    done = host.lbctl(*args)
+    assert done.returncode == code, done.stdout + done.stderr
+    for word in words:
+        assert word in done.stderr, f"'{word}' is not in: {done.stderr}"
+    assert host.lbctl("config", "show").stdout == before
