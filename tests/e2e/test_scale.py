@@ -1,0 +1,78 @@
+"""1,000 services over 200 pools of 100 backends. Times are recorded in docs/performance.md; here they may be five times that."""
+
+import subprocess
+import time
+
+import pytest
+
+from lab import LBCTL, LBD, wait_for
+
+APPLY_S, CHANGE_S, ANSWER_S, SLACK = 5.0, 0.1, 0.3, 5
+
+
+def document(tmp_path):
+    """All 20,000 backends lie behind one gateway, so that the kernel's 1,024 neighbours are no limit."""
+    lines = ["version: 1", "pools:"]
+    for pool in range(200):
+        lines.append(f"  p{pool}:\n    backends:")
+        for b in range(100):
+            lines.append(f"      - {{name: b{b}, address: 10.{100 + pool // 100}.{pool % 100}.{b + 1}, weight: {50 + b}}}")
+    lines.append("services:")
+    for s in range(1000):
+        schedule = "" if s % 2 else ", schedule: source-hash"
+        lines.append(f"  s{s}: {{listen: ['192.0.{2 + s // 250}.{s % 250 + 1}:80/tcp'], pool: p{s % 200}, forward: ipip{schedule}}}")
+    path = tmp_path / "scale.yaml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def big(tmp_path, binaries):
+    ns = "lbd-scale"
+    subprocess.run(["ip", "netns", "del", ns], capture_output=True)
+    subprocess.run(["ip", "netns", "add", ns], check=True)
+    for command in ("link add up0 type veth peer name up1", "link set lo up", "link set up0 up", "link set up1 up",
+                    "addr add 10.9.0.1/24 dev up0", "neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev up0 nud permanent",
+                    "route add 10.100.0.0/15 via 10.9.0.2"):
+        subprocess.run(["ip", "-n", ns, *command.split()], check=True)
+    (tmp_path / "state").mkdir()
+    config = tmp_path / "lbd.yaml"
+    config.write_text(f"""version: 1
+daemon:
+  socket: {tmp_path}/lbd.sock
+  state-dir: {tmp_path}/state
+  hash-key-file: {tmp_path}/hash-key
+  dpdk: {{workers: [0, 1], huge-pages: off, ports: [{{name: up, device: up0}}]}}
+""")
+    log = open(tmp_path / "log", "w")
+    process = subprocess.Popen(["ip", "netns", "exec", ns, LBD, "--config", config], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def lbctl(*args):
+        start = time.monotonic()
+        done = subprocess.run([LBCTL, "-s", tmp_path / "lbd.sock", *args], capture_output=True, text=True, timeout=60)
+        return done, time.monotonic() - start
+
+    wait_for("lbd answers", lambda: process.poll() is not None or lbctl("stats")[0].returncode == 0, 30)
+    assert process.poll() is None, (tmp_path / "log").read_text()
+    yield lbctl
+    process.terminate()
+    process.wait(timeout=20)
+    subprocess.run(["ip", "netns", "del", ns], check=True)
+
+
+def test_a_thousand_services_twenty_thousand_backends(big, tmp_path):
+    path = document(tmp_path)
+    done, apply_s = big("config", "apply", path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    changes = []
+    for weight in (10, 20, 30, 40, 50):
+        done, seconds = big("backend", "set", "p7/b5", "--weight", str(weight))
+        assert done.returncode == 0, done.stderr
+        changes.append(seconds)
+    change_s = sorted(changes)[2]
+    answers = sorted(big()[1] for _ in range(5))
+    done, _ = big("config", "apply", path, "--dry-run")
+    print(f"apply {apply_s:.2f} s (budget {APPLY_S}), one-backend change {change_s * 1000:.0f} ms (budget {CHANGE_S * 1000:.0f}), summary {answers[2] * 1000:.0f} ms (budget {ANSWER_S * 1000:.0f})")
+    assert apply_s <= APPLY_S * SLACK and change_s <= CHANGE_S * SLACK and answers[2] <= ANSWER_S * SLACK
+    wait_for("a backend behind the gateway is eligible",
+             lambda: '"ipip": true' in big("--json", "backend", "show", "p7/b5")[0].stdout.replace('"ipip":true', '"ipip": true'), 20)
