@@ -15,19 +15,22 @@ namespace lb::stages {
 inline constexpr uint32_t kBatch = 64;  // one word of live bits; two bursts of the common drivers
 using Slot = uint32_t;                  // 0..63
 
-// What the stages learn of one packet; one cache line. Offsets are from Batch::data[i].
+// What the stages learn of one packet; one cache line. Offsets are from Batch::data[i] as it came in; meaningful as far
+// as the packet travelled.
 struct alignas(64) Meta {
   lb_addr src, dst;      // mapped
   lb_be16 sport, dport;  // 0 when the protocol has none
   uint8_t proto;         // of the L4 header, behind extension headers
-  uint8_t family;        // 4 or 6; 0: no IP
+  uint8_t family;        // 4 or 6
   uint16_t l3;           // offset of the IP header
   uint16_t l4;           // offset of the L4 header
   uint16_t ip_length;    // bytes of the IP packet; Ethernet padding is not in it
   uint32_t service;      // ServiceIndex, LB_NO_SERVICE
   uint64_t hash;         // flow hash or source hash, as the service's schedule wants
   uint16_t backend;      // BackendId
-  uint8_t pad[6];
+  bool fragment;         // one of several: the bytes at l4 may be anything
+  uint8_t pad;
+  uint32_t address;  // of dst in Snapshot::addresses
 };
 static_assert(sizeof(Meta) == 64);
 

@@ -8,11 +8,16 @@
 
 namespace lb::stages {
 
-// One writer: a relaxed load and store, no locked instruction; readers never see a torn value.
-inline void bump(uint64_t& counter, uint64_t by) noexcept {
+// One writer: a relaxed load and store, no locked instruction; readers never see a torn value. T: uint64_t, or __u64 of
+// lb_traffic, which is another type of the same size.
+template <class T>
+inline void bump(T& counter, uint64_t by) noexcept {
+  static_assert(sizeof(T) == 8);
   __atomic_store_n(&counter, __atomic_load_n(&counter, __ATOMIC_RELAXED) + by, __ATOMIC_RELAXED);
 }
-inline uint64_t peek(const uint64_t& counter) noexcept {
+template <class T>
+inline uint64_t peek(const T& counter) noexcept {
+  static_assert(sizeof(T) == 8);
   return __atomic_load_n(&counter, __ATOMIC_RELAXED);
 }
 

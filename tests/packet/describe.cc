@@ -137,7 +137,7 @@ class Decoder {
 std::string hex_dump(std::span<const uint8_t> b) {
   std::string out;
   for (size_t at = 0; at < b.size(); at += 16) {
-    char text[16];
+    char text[24];
     std::snprintf(text, sizeof text, "  %04zx ", at);
     out += text;
     for (size_t i = at; i < std::min(at + 16, b.size()); i++) {

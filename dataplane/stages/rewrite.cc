@@ -1,0 +1,80 @@
+#include "dataplane/stages/rewrite.h"
+
+#include "dataplane/net/csum.h"
+#include "dataplane/net/headers.h"
+#include "dataplane/net/outer.h"
+
+namespace lb::stages {
+namespace {
+
+using model::Snapshot;
+
+// False: it would reach 0. Both encapsulating (RFC 2003 section 3.1, RFC 2473 section 3.1) and sending on count as
+// forwarding.
+bool decrement_ttl(uint8_t* ip, uint8_t family) noexcept {
+  if (family == 6) {
+    auto* h = reinterpret_cast<lb_ipv6*>(ip);
+    if (h->hop_limit <= 1) return false;
+    h->hop_limit--;
+    return true;
+  }
+  auto* h = reinterpret_cast<lb_ipv4*>(ip);
+  if (h->ttl <= 1) return false;
+  // TTL and protocol are one 16-bit word of the sum, TTL its first byte: the low one here.
+  const auto before = static_cast<lb_be16>(h->ttl | h->proto << 8);
+  const auto after = static_cast<lb_be16>(before - 1);
+  h->ttl--;
+  h->csum = lb_csum_update16(h->csum, before, after);
+  return true;
+}
+
+uint8_t tos_of(const uint8_t* ip, uint8_t family) noexcept {
+  return family == 4 ? ip[1] : static_cast<uint8_t>(ip[0] << 4 | ip[1] >> 4);
+}
+
+// RFC 6438: the tunnel's flow label carries the flow's entropy; 0 would mean unlabelled. The table's slot comes from
+// the high half of the hash, this from the low one.
+uint32_t flow_label(uint64_t hash) noexcept {
+  const auto label = static_cast<uint32_t>(hash & 0xfffff);
+  return label != 0 ? label : 1;
+}
+
+uint32_t outer_bytes(const lb_service& service, const lb_backend& backend) noexcept {
+  if (service.forward != LB_FORWARD_IPIP) return 0;
+  return (backend.flags & LB_BACKEND_IPV6) != 0 ? sizeof(lb_ipv6) : sizeof(lb_ipv4);
+}
+
+void write_outer(uint8_t* at, const uint8_t* inner, const Meta& m, const lb_backend& backend) noexcept {
+  const uint8_t proto = m.family == 4 ? LB_PROTO_IPIP : LB_PROTO_IPV6;
+  const uint8_t tos = tos_of(inner, m.family);
+  if ((backend.flags & LB_BACKEND_IPV6) != 0)
+    lb_outer_ipv6(reinterpret_cast<lb_ipv6*>(at), backend.source.b, backend.address.b, proto, tos, m.ip_length,
+                  flow_label(m.hash));
+  else
+    lb_outer_ipv4(reinterpret_cast<lb_ipv4*>(at), backend.source.b + 12, backend.address.b + 12, proto, tos,
+                  m.ip_length);
+}
+
+void rewrite_one(Batch& b, Slot i, const Snapshot& s) noexcept {
+  const Meta& m = b.meta[i];
+  const lb_backend& backend = s.backends[m.backend];
+  const uint32_t outer = outer_bytes(s.services[m.service], backend);
+  uint8_t* ip = b.data[i] + m.l3;
+  if (!decrement_ttl(ip, m.family)) return b.drop(i, LB_DROP_TtlExpired);
+  if (m.ip_length + outer > backend.mtu) return b.drop(i, LB_DROP_TooBig);
+  // Tags that go make room: positive grows the frame at its front.
+  const int32_t grow = static_cast<int32_t>(sizeof(lb_eth) + outer) - m.l3;
+  if (grow > b.headroom[i]) return b.drop(i, LB_DROP_NoHeadroom);
+  if (outer != 0) write_outer(ip - outer, ip, m, backend);
+  b.data[i] -= grow;
+  b.headroom[i] = static_cast<uint16_t>(b.headroom[i] - grow);
+  b.length[i] = static_cast<uint16_t>(sizeof(lb_eth) + outer + m.ip_length);
+}
+
+}  // namespace
+
+void rewrite(Batch& b, const Snapshot& snapshot) noexcept {
+  for (Slot i : b.slots()) rewrite_one(b, i, snapshot);
+}
+
+}  // namespace lb::stages
