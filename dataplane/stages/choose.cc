@@ -45,6 +45,7 @@ void hash_all(Batch& b, const Snapshot& s) noexcept {
       owner[count++] = static_cast<uint8_t>(i);
     }
   }
+  if (count == 0) return;
   net::hash_flows4(s.hash_key, words, count, hashes.data());
   for (uint32_t k = 0; k < count; k++) b.meta[owner[k]].hash = hashes[k];
 }
