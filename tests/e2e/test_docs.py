@@ -184,3 +184,8 @@ def test_every_command_of_lbctl_help_works_in_text_and_json(namespace, tmp_path)
                           env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "BUILD": str(BUILD), "HOME": "/root", "PYTHON": "/usr/bin/python3"},
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
     assert done.returncode == 0, done.stdout[-6000:]
+
+
+def test_the_page_of_counters_is_generated_from_the_code():
+    done = subprocess.run([ROOT / "scripts" / "gen-docs", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
