@@ -84,8 +84,8 @@ struct Snapshot {
   std::map<std::string, uint64_t> live;        // service -> digest of the table in use
   std::vector<BackendState> backend_states;    // of every pool, in order of (pool, address)
 
-  // Of flows to a listener of that family.
-  std::span<const uint16_t> table_of(const lb_service& s, net::Family listener) const {
+  // Of flows to a listener of that family; only a dsr service with listeners of both families has two.
+  std::span<const uint16_t> table_of(const lb_service& s, net::Family listener = net::Family::kIpv4) const {
     return {table_slots[listener == net::Family::kIpv4 ? s.table4 : s.table6], s.table_size};
   }
 };
