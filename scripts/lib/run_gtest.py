@@ -8,6 +8,7 @@ one case by its exit code. FILE is appended to. What failed is printed with its 
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -77,30 +78,52 @@ def run_plain(test, factor):
     return [("fail", test["name"], how_it_ended(code, test, factor))], text_of(output)
 
 
+def parts_of(output):
+    """What a GoogleTest program printed, by test: name -> (how it ended: OK, FAILED, SKIPPED or '', its lines)."""
+    parts, name = {}, None
+    for line in output.splitlines():
+        mark = re.match(r"\[ *(RUN|OK|FAILED|SKIPPED) *\] ([^ ,]+)", line)
+        if mark and mark[1] == "RUN":
+            name = mark[2]
+            parts[name] = ("", [])
+        elif mark and mark[2] == name:
+            parts[name] = (mark[1], parts[name][1])
+            name = None
+        elif name:
+            parts[name][1].append(line)
+    return parts
+
+
+def died(test, parts, why, output):
+    """Results of an executable that ended before its report: what had ended counts, and who was running is named."""
+    kinds = {"OK": "pass", "SKIPPED": "skip", "FAILED": "fail"}
+    results = [(kinds[end], name, " ".join(lines)) for name, (end, lines) in parts.items() if end]
+    running = [name for name, (end, _) in parts.items() if not end]
+    return results + [("fail", running[0] if running else test["name"], why)], text_of(output)
+
+
 def run_gtest(test, pattern, factor):
     """Results of one executable, and what to show of its failures."""
-    report = tempfile.NamedTemporaryFile(suffix=".json", delete=False)
-    report.close()
-    extra = [f"--gtest_output=json:{report.name}", "--gtest_color=no"]
-    if pattern:
-        extra.append(f"--gtest_filter=*{pattern}*")
-    code, output = execute(test, extra, factor)
-    text = Path(report.name).read_text()
-    os.unlink(report.name)
+    with tempfile.NamedTemporaryFile(suffix=".json") as report:
+        extra = [f"--gtest_output=json:{report.name}", "--gtest_color=no"]
+        if pattern:
+            extra.append(f"--gtest_filter=*{pattern}*")
+        code, output = execute(test, extra, factor)
+        text = report.read()
+    parts = parts_of(output)
     if not text:
-        return [("fail", test["name"], how_it_ended(code, test, factor))], text_of(output)
+        return died(test, parts, how_it_ended(code, test, factor), output)
     results, shown = [], []
     for suite in json.loads(text)["testsuites"]:
         for case in suite["testsuite"]:
             name = f"{case.get('classname', suite['name'])}.{case['name']}"
             messages = [f["failure"] for f in case.get("failures", [])]
             if messages:
-                results.append(("fail", name, messages[0].splitlines()[0]))
+                results.append(("fail", name, " ".join(messages[0].split())[:200]))
                 shown.append(f"  {name}\n" + text_of("\n".join(messages), 40))
             elif case.get("result") == "SKIPPED":
-                skipped = [s.get("message", "") for s in case.get("skipped", [])]
-                reason = next((line for line in "".join(skipped).splitlines() if line and not line.startswith("/")), "no reason")
-                results.append(("skip", name, reason.split("Skipped")[-1].strip() or reason))
+                reason = [line for line in parts.get(name, ("", []))[1] if not line.endswith(": Skipped")]
+                results.append(("skip", name, " ".join(reason) or "it did not say why"))
             elif case.get("status") == "RUN":
                 results.append(("pass", name, ""))
     if code != 0 and not any(r[0] == "fail" for r in results):  # a sanitizer's report at exit, for one

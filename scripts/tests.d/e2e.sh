@@ -9,8 +9,11 @@ suite_run() {
   ensure_build || return 0
   [[ -z $FILTER ]] || options+=(-k "$FILTER")
   export LBD_BUILD=$BUILD LBD_LONG=$LONG PYTHONDONTWRITEBYTECODE=1
-  "$PYTHON" -m pytest -p no:cacheprovider -q --color=no --durations=5 --junitxml="$junit" "${options[@]}" "$LBD_ROOT/tests/e2e" \
-    </dev/null >"$log" 2>&1 || rc=$?
+  # Interrupted, pytest still takes its labs down.
+  timeout -s INT -k 60 "$([[ $LONG == yes ]] && echo 7200 || echo 1200)" \
+    "$PYTHON" -m pytest -p no:cacheprovider -q --color=no \
+    --durations=5 --junitxml="$junit" "${options[@]}" \
+    "$LBD_ROOT/tests/e2e" </dev/null >"$log" 2>&1 || rc=$?
   if [[ $rc -eq 5 ]]; then return 0; fi # nothing matched the filter, or there is nothing
   if [[ $rc -ne 0 ]]; then sed 's/^/    /' "$log" | tail -n 300; else grep -A 6 'slowest' "$log" | sed 's/^/  /' || true; fi
   if [[ -s $junit ]]; then
