@@ -67,7 +67,8 @@ net::Result<ProgramInfo> program_info_of(int program_fd) {
   info.nr_map_ids = ids.size();
   info.map_ids = reinterpret_cast<uintptr_t>(ids.data());
   __u32 size = sizeof info;
-  if (bpf_obj_get_info_by_fd(program_fd, &info, &size) != 0) return bpf_error("asking the kernel about a BPF program", errno);
+  if (bpf_obj_get_info_by_fd(program_fd, &info, &size) != 0)
+    return bpf_error("asking the kernel about a BPF program", errno);
   ProgramInfo out;
   out.id = info.id;
   out.name.assign(info.name, ::strnlen(info.name, sizeof info.name));
