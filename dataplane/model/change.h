@@ -55,6 +55,8 @@ net::Result<Config> apply(Config config, const Change& change);
 // All or nothing, then validated (validate_services).
 net::Result<Config> apply(Config config, const std::vector<Change>& changes);
 
-std::string to_string(const Change& change);  // "backend fe/fe11: weight 100 -> 50" style, one line
+// One line in the words of `diff`: "+ service web: 192.0.2.10:80/tcp to pool fe, ipip, maglev", "~ backend fe/fe11:
+// weight 50". With the old value too (`weight 100 -> 50`) when `before`, the Config it is applied to, is given.
+std::string to_string(const Change& change, const Config* before = nullptr);
 
 }  // namespace lb::model

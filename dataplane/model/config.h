@@ -26,6 +26,10 @@ inline constexpr uint32_t kMaxWeight = 1000;
 inline constexpr uint32_t kDefaultTableSize = 65537;
 inline constexpr uint32_t kMinTableSize = 251;
 inline constexpr uint32_t kMaxTableSize = 655373;
+inline constexpr uint16_t kMinMtu = 1280;  // RFC 8200 section 5
+inline constexpr uint16_t kMaxMtu = 9000;
+inline constexpr uint32_t kMaxCore = 1023;  // CPU_SETSIZE - 1
+inline constexpr uint8_t kMaxPrefix4 = 32, kMaxPrefix6 = 128;
 
 struct Port {
   std::string name;             // wan, lan
@@ -57,13 +61,13 @@ struct Backend {
 
 struct Pool {
   std::string name;
-  std::vector<Backend> backends;  // in the order of the document; the order never matters to the tables
+  std::vector<Backend> backends;  // sorted by name; the order never matters to the tables
   friend bool operator==(const Pool&, const Pool&) = default;
 };
 
 struct Service {
   std::string name;
-  std::vector<Listener> listen;
+  std::vector<Listener> listen;  // sorted
   std::string pool;
   Forward forward = Forward::kIpip;
   Schedule schedule = Schedule::kMaglev;
@@ -73,7 +77,8 @@ struct Service {
   friend bool operator==(const Service&, const Service&) = default;
 };
 
-// Keyed by name, so that order in the document does not matter and equality is plain.
+// Keyed by name, backends and listeners sorted (canonicalize), so that order in the document does not matter and
+// equality is plain. parse_config() and apply() give sorted ones; who fills a Config by hand calls canonicalize().
 struct Config {
   Daemon daemon;
   std::map<std::string, Pool> pools;
@@ -81,11 +86,17 @@ struct Config {
   friend bool operator==(const Config&, const Config&) = default;
 };
 
+void canonicalize(Pool& pool);
+void canonicalize(Service& service);
+void canonicalize(Config& config);
+
 std::string_view to_string(Forward f) noexcept;    // "dsr", "ipip"
 std::string_view to_string(Schedule s) noexcept;   // "maglev", "source-hash"
 std::string_view to_string(Idle i) noexcept;       // "sleep", "poll"
 std::string_view to_string(HugePages h) noexcept;  // "auto", "on", "off"
 std::optional<Forward> parse_forward(std::string_view s) noexcept;
 std::optional<Schedule> parse_schedule(std::string_view s) noexcept;
+std::optional<Idle> parse_idle(std::string_view s) noexcept;
+std::optional<HugePages> parse_huge_pages(std::string_view s) noexcept;
 
 }  // namespace lb::model

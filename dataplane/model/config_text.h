@@ -28,8 +28,9 @@ struct Problem {
 
 struct Parsed {
   Config config;                   // meaningful only when problems is empty
-  std::vector<Problem> problems;   // in document order; parsing, then validation
+  std::vector<Problem> problems;   // in document order, file by file
   std::vector<std::string> files;  // every file that was read
+  bool has_daemon = false;  // the document says something about the daemon; else config.daemon is the built-in one
 };
 
 // How include: finds files. glob: paths matching a pattern, sorted. read: whole text of one file.
@@ -40,15 +41,19 @@ struct Reader {
 Reader file_reader();  // the file system; relative include patterns are relative to the including file's folder
 Reader no_includes();  // refuses include: with a sentence (text that came over the socket)
 
-// Text -> Config, parsed and validated (validate.h). Never throws.
+// Text -> Config, parsed and validated (validate.h): with validate() when there is a `daemon` section, else with
+// validate_services(), so that a document of services alone is complete. Never throws.
 Parsed parse_config(std::string_view text, const std::string& file, const Reader& reader);
 // Reads the file itself too.
 Parsed load_config(const std::string& path, const Reader& reader);
 
-// All problems as one text, a line each; REQUIRES: not empty.
+// All problems as one text, a line each, kInvalid; REQUIRES: not empty.
 net::Error to_error(const std::vector<Problem>& problems);
 
-// Whole document, or only services and pools (what `config show` prints and `config apply` reads).
+// The whole document; `daemon` is left out when it is the built-in one.
+// parse_config(print_config(c)).config == c for every valid, canonical c.
 std::string print_config(const Config& config);
+// Only version, pools and services.
+std::string print_services(const Config& config);
 
 }  // namespace lb::model

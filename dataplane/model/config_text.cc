@@ -1,0 +1,207 @@
+#include "dataplane/model/config_text.h"
+
+#include <fmt/format.h>
+#include <glob.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "dataplane/model/config_reader.h"
+#include "dataplane/model/text_rules.h"
+#include "dataplane/model/validate.h"
+#include "dataplane/model/yaml_tree.h"
+
+namespace lb::model {
+namespace {
+
+// More files than this is a pattern that meant something else (a team each is hundreds).
+constexpr size_t kMaxIncluded = 4096;
+
+bool has_wildcard(std::string_view pattern) {
+  return pattern.find_first_of("*?[") != std::string_view::npos;
+}
+
+// Relative patterns are meant from the folder of the file that names them.
+std::string beside(const std::string& file, const std::string& pattern) {
+  if (pattern.starts_with('/')) return pattern;
+  const auto folder = std::filesystem::path(file).parent_path();
+  return (folder / pattern).lexically_normal().string();
+}
+
+YamlTree read_tree(ConfigReader& out, size_t file, std::string_view text) {
+  YamlTree tree = read_yaml(text);
+  for (YamlError& e : tree.errors) out.add_problem({file, e.line, e.column}, "", std::move(e.message));
+  if (!tree.errors.empty()) out.set_pools_incomplete();
+  return tree;
+}
+
+class Including {
+ public:
+  Including(ConfigReader& out, const Reader& reader, const std::string& main_file)
+      : out_(out), reader_(reader), main_file_(main_file) {
+    seen_.insert(std::filesystem::path(main_file).lexically_normal().string());
+  }
+
+  void follow(const ConfigReader::Include& include) {
+    const std::string pattern = beside(main_file_, include.pattern);
+    const auto paths = reader_.glob(pattern);
+    if (!paths) return refuse(include, paths.error().message);
+    if (paths->empty() && !has_wildcard(pattern))
+      return refuse(include, fmt::format("no such file: {}", quote_text(pattern)));
+    for (const std::string& path : *paths) read(include, path);
+  }
+
+ private:
+  void refuse(const ConfigReader::Include& include, std::string message) {
+    out_.add_problem(include.place, include.path, std::move(message));
+    out_.set_pools_incomplete();
+  }
+
+  void read(const ConfigReader::Include& include, const std::string& path) {
+    const std::string plain = std::filesystem::path(path).lexically_normal().string();
+    if (plain == std::filesystem::path(main_file_).lexically_normal().string())
+      return refuse(include, fmt::format("{} includes itself: name other files, or a folder of their own",
+                                         quote_text(main_file_)));
+    if (!seen_.insert(plain).second) return;  // two patterns match it: read once
+    if (seen_.size() > kMaxIncluded + 1) {
+      if (seen_.size() == kMaxIncluded + 2)
+        refuse(include, fmt::format("more than {} files are included", grouped(kMaxIncluded)));
+      return;
+    }
+    const auto text = reader_.read(path);
+    if (!text) return refuse(include, text.error().message);
+    const size_t file = out_.add_file(path);
+    const YamlTree tree = read_tree(out_, file, *text);
+    if (tree.errors.empty()) out_.read_included(tree.root);
+  }
+
+  ConfigReader& out_;
+  const Reader& reader_;
+  const std::string& main_file_;
+  std::set<std::string> seen_;
+};
+
+void add_violations(ConfigReader& reader) {
+  const Config& config = reader.config();
+  for (Violation& v : reader.has_daemon() ? validate(config) : validate_services(config)) {
+    if (reader.is_tainted(v.path)) continue;
+    if (v.missing_pool && reader.may_be_pool(*v.missing_pool)) continue;
+    const Place place = reader.place_of(v.path);
+    reader.add_problem(place, std::move(v.path), std::move(v.message));
+  }
+}
+
+Parsed finish(ConfigReader& reader) {
+  Parsed parsed;
+  add_violations(reader);
+  auto& found = reader.problems();
+  const auto order = [](const PlacedProblem& p) { return std::tuple(p.place.file, p.place.line, p.place.column); };
+  std::stable_sort(found.begin(), found.end(),
+                   [&](const PlacedProblem& a, const PlacedProblem& b) { return order(a) < order(b); });
+  for (PlacedProblem& p : found)
+    parsed.problems.push_back(
+        {reader.files()[p.place.file], p.place.line, p.place.column, std::move(p.path), std::move(p.message)});
+  canonicalize(reader.config());
+  parsed.config = std::move(reader.config());
+  parsed.files = reader.files();
+  parsed.has_daemon = reader.has_daemon();
+  return parsed;
+}
+
+net::Error cannot_read(const std::string& path, int error) {
+  const net::Code code = error == ENOENT   ? net::Code::kNotFound
+                         : error == EACCES ? net::Code::kPermission
+                                           : net::Code::kIo;
+  return {code, fmt::format("cannot read {}: {}", quote_text(path), std::strerror(error))};
+}
+
+net::Result<std::string> read_file(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return cannot_read(path, errno);
+  if (S_ISDIR(info.st_mode)) return cannot_read(path, EISDIR);
+  errno = 0;
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return cannot_read(path, errno != 0 ? errno : EIO);
+  // One byte more than is read at all: a pipe or device without end is told as too big, not read for ever.
+  const size_t size = S_ISREG(info.st_mode) ? static_cast<size_t>(info.st_size) : kMaxDocumentBytes;
+  std::string text(std::min(size, kMaxDocumentBytes) + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (in.bad()) return cannot_read(path, errno != 0 ? errno : EIO);
+  text.resize(static_cast<size_t>(in.gcount()));
+  return text;
+}
+
+net::Result<std::vector<std::string>> glob_files(const std::string& pattern) {
+  if (!has_wildcard(pattern)) return std::vector<std::string>{pattern};
+  glob_t found{};
+  const std::unique_ptr<glob_t, void (*)(glob_t*)> owner(&found, ::globfree);
+  const int rc = ::glob(pattern.c_str(), GLOB_ERR, nullptr, &found);  // sorted
+  if (rc == GLOB_NOMATCH) return std::vector<std::string>{};
+  if (rc != 0)
+    return net::Error{net::Code::kIo, fmt::format("cannot list {}: {}", quote_text(pattern),
+                                                  rc == GLOB_NOSPACE ? "out of memory" : std::strerror(errno))};
+  return std::vector<std::string>(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+}
+
+}  // namespace
+
+std::string Problem::to_string() const {
+  std::string out = file;
+  if (line > 0) out += fmt::format(":{}:{}", line, column);
+  if (!path.empty()) out += ": " + path;
+  return out + ": " + message;
+}
+
+Reader file_reader() {
+  return {glob_files, read_file};
+}
+
+Reader no_includes() {
+  const auto refuse = [](const std::string& what) {
+    return net::Error{net::Code::kUnsupported,
+                      fmt::format("{} is not followed here: this text did not come from a file; send the whole "
+                                  "configuration as one document",
+                                  quote_text(what))};
+  };
+  return {[refuse](const std::string& p) -> net::Result<std::vector<std::string>> { return refuse(p); },
+          [refuse](const std::string& p) -> net::Result<std::string> { return refuse(p); }};
+}
+
+Parsed parse_config(std::string_view text, const std::string& file, const Reader& reader) {
+  ConfigReader out;
+  const YamlTree tree = read_tree(out, out.add_file(file), text);
+  if (tree.errors.empty()) {
+    // Services of included files take `defaults`, so the main file comes first.
+    out.read_main(tree.root);
+    Including including(out, reader, file);
+    for (const ConfigReader::Include& include : std::vector(out.includes())) including.follow(include);
+  }
+  return finish(out);
+}
+
+Parsed load_config(const std::string& path, const Reader& reader) {
+  const auto text = reader.read(path);
+  if (text) return parse_config(*text, path, reader);
+  Parsed parsed;
+  parsed.problems.push_back({path, 0, 0, "", text.error().message});
+  return parsed;
+}
+
+net::Error to_error(const std::vector<Problem>& problems) {
+  std::string out;
+  for (const Problem& p : problems) {
+    if (!out.empty()) out += '\n';
+    out += p.to_string();
+  }
+  return {net::Code::kInvalid, std::move(out)};
+}
+
+}  // namespace lb::model

@@ -1,0 +1,321 @@
+#include "dataplane/model/keys.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "dataplane/model/text_rules.h"
+
+namespace lb::model {
+namespace {
+
+using Words = std::span<const std::string_view>;
+using std::string_view;
+
+constexpr string_view kTopKeys[] = {"version", "include", "daemon", "defaults", "pools", "services"};
+constexpr string_view kTopLater[] = {"checks"};
+constexpr string_view kIncludedKeys[] = {"version", "pools", "services"};
+constexpr string_view kDaemonKeys[] = {"engine", "socket", "state-dir", "hash-key-file", "hash-version", "dpdk"};
+constexpr string_view kDaemonLater[] = {"flows",        "metrics",        "access",    "xdp",
+                                        "orphan-after", "shutdown-delay", "start-wait"};
+constexpr string_view kDpdkKeys[] = {"workers", "huge-pages", "idle", "ports"};
+constexpr string_view kPortKeys[] = {"name", "device", "mtu"};
+constexpr string_view kDefaultsKeys[] = {"forward", "schedule", "table-size", "source-prefix"};
+constexpr string_view kDefaultsLater[] = {"check",   "slow-start",    "leave-after",     "down-grace",
+                                          "on-down", "on-empty",      "panic-threshold", "min-eligible",
+                                          "sticky",  "tunnel-source", "on-no-listener",  "announce"};
+constexpr string_view kPoolKeys[] = {"backends"};
+constexpr string_view kPoolLater[] = {"check",   "slow-start", "leave-after",     "down-grace",
+                                      "on-down", "on-empty",   "panic-threshold", "min-eligible"};
+constexpr string_view kBackendKeys[] = {"name", "address", "weight", "labels"};
+constexpr string_view kBackendLater[] = {"backup"};
+constexpr string_view kServiceKeys[] = {"listen", "pool", "forward", "schedule", "table-size", "source-prefix"};
+constexpr string_view kServiceLater[] = {"sticky", "tunnel-source", "on-no-listener", "announce"};
+
+struct SectionWords {
+  Section section;
+  string_view name;
+  Words known, later;
+};
+constexpr SectionWords kSections[] = {
+    {Section::kTop, "the document", kTopKeys, kTopLater},
+    {Section::kIncluded, "an included file", kIncludedKeys, {}},
+    {Section::kDaemon, "daemon", kDaemonKeys, kDaemonLater},
+    {Section::kDpdk, "daemon.dpdk", kDpdkKeys, {}},
+    {Section::kPort, "a port of daemon.dpdk.ports", kPortKeys, {}},
+    {Section::kDefaults, "defaults", kDefaultsKeys, kDefaultsLater},
+    {Section::kPool, "a pool", kPoolKeys, kPoolLater},
+    {Section::kBackend, "a backend", kBackendKeys, kBackendLater},
+    {Section::kService, "a service", kServiceKeys, kServiceLater},
+};
+
+// What IPVS, keepalived, HAProxy, nginx, Katran and others call it -> what it is here. Looked up in lower case with
+// `_` as `-`; only offered where `to` is a key of the section or of another one.
+struct Translation {
+  string_view from, to;
+};
+constexpr Translation kForeignKeys[] = {
+    {"balance", "schedule"},
+    {"algorithm", "schedule"},
+    {"scheduler", "schedule"},
+    {"sched", "schedule"},
+    {"lb-algo", "schedule"},
+    {"lvs-sched", "schedule"},
+    {"lb-policy", "schedule"},
+    {"method", "schedule"},
+    {"hash-function", "schedule"},
+    {"lb-kind", "forward"},
+    {"lvs-method", "forward"},
+    {"encap", "forward"},
+    {"encapsulation", "forward"},
+    {"mode", "forward"},
+    {"tunnel", "forward"},
+    {"forwarding", "forward"},
+    {"upstream", "pools"},
+    {"upstreams", "pools"},
+    {"clusters", "pools"},
+    {"server-pools", "pools"},
+    {"real-server", "backends"},
+    {"real-servers", "backends"},
+    {"realserver", "backends"},
+    {"realservers", "backends"},
+    {"reals", "backends"},
+    {"rs", "backends"},
+    {"server", "backends"},
+    {"servers", "backends"},
+    {"members", "backends"},
+    {"nodes", "backends"},
+    {"targets", "backends"},
+    {"endpoints", "backends"},
+    {"backend", "backends"},
+    {"default-backend", "pool"},
+    {"use-backend", "pool"},
+    {"cluster", "pool"},
+    {"target-group", "pool"},
+    {"proxy-pass", "pool"},
+    {"vip", "listen"},
+    {"vips", "listen"},
+    {"virtual-server", "listen"},
+    {"virtual-servers", "services"},
+    {"bind", "listen"},
+    {"binds", "listen"},
+    {"virtual-address", "listen"},
+    {"listener", "listen"},
+    {"listeners", "listen"},
+    {"frontend", "services"},
+    {"frontends", "services"},
+    {"virtual-services", "services"},
+    {"global", "daemon"},
+    {"process", "daemon"},
+    {"main", "daemon"},
+    {"includes", "include"},
+    {"cores", "workers"},
+    {"lcores", "workers"},
+    {"cpus", "workers"},
+    {"cpu", "workers"},
+    {"nbthread", "workers"},
+    {"worker-processes", "workers"},
+    {"corelist", "workers"},
+    {"corelist-workers", "workers"},
+    {"threads", "workers"},
+    {"hugepages", "huge-pages"},
+    {"iface", "device"},
+    {"interface", "device"},
+    {"dev", "device"},
+    {"nic", "device"},
+    {"ifname", "device"},
+    {"pci", "device"},
+    {"interfaces", "ports"},
+    {"ifaces", "ports"},
+    {"devices", "ports"},
+    {"ip", "address"},
+    {"addr", "address"},
+    {"host", "address"},
+    {"ipaddr", "address"},
+    {"hostname", "address"},
+    {"tags", "labels"},
+    {"metadata", "labels"},
+    {"id", "name"},
+    {"hash-key", "hash-key-file"},
+    {"secret", "hash-key-file"},
+    {"socket-path", "socket"},
+    {"control-socket", "socket"},
+    {"admin-socket", "socket"},
+    {"stats-socket", "socket"},
+    {"data-dir", "state-dir"},
+    {"state-directory", "state-dir"},
+    {"statedir", "state-dir"},
+    {"lookup-table-size", "table-size"},
+    {"ring-size", "table-size"},
+    {"maglev-size", "table-size"},
+    {"slots", "table-size"},
+    {"netmask", "source-prefix"},
+    {"persistence-granularity", "source-prefix"},
+    {"busy-poll", "idle"},
+    {"health-check", "check"},
+    {"healthcheck", "check"},
+    {"health-checks", "checks"},
+    {"persistence-timeout", "sticky"},
+    {"persistent", "sticky"},
+    {"stick-table", "sticky"},
+    {"session-affinity", "sticky"},
+    {"slowstart", "slow-start"},
+    {"slow-start-time", "slow-start"},
+    {"sorry-server", "backup"},
+    {"drain-timeout", "leave-after"},
+    {"stats", "metrics"},
+    {"prometheus", "metrics"},
+    {"conn-tab-size", "flows"},
+    {"maxconn", "flows"},
+    {"users", "access"},
+};
+
+constexpr string_view kForwardWords[] = {"dsr", "ipip"};
+constexpr string_view kForwardLater[] = {"gue", "nat", "full-nat", "local"};
+constexpr Translation kForeignForward[] = {
+    {"dr", "dsr"},           {"droute", "dsr"},         {"gatewaying", "dsr"},
+    {"direct", "dsr"},       {"direct-routing", "dsr"}, {"l2-dsr", "dsr"},
+    {"l2dsr", "dsr"},        {"tun", "ipip"},           {"tunnel", "ipip"},
+    {"ip-in-ip", "ipip"},    {"ip6ip6", "ipip"},        {"ip4ip6", "ipip"},
+    {"l3dsr", "ipip"},       {"l3-dsr", "ipip"},        {"ipencap", "ipip"},
+    {"masq", "nat"},         {"masquerading", "nat"},   {"dnat", "nat"},
+    {"fullnat", "full-nat"}, {"fnat", "full-nat"},      {"snat", "full-nat"},
+    {"proxy", "local"},      {"localnode", "local"},    {"fou", "gue"},
+};
+constexpr string_view kScheduleWords[] = {"maglev", "source-hash"};
+constexpr string_view kScheduleLater[] = {"round-robin", "least-conn"};
+constexpr Translation kForeignSchedule[] = {
+    {"mh", "maglev"},
+    {"consistent", "maglev"},
+    {"consistent-hash", "maglev"},
+    {"hash", "maglev"},
+    {"ring-hash", "maglev"},
+    {"ch", "maglev"},
+    {"conhash", "maglev"},
+    {"sh", "source-hash"},
+    {"source", "source-hash"},
+    {"ip-hash", "source-hash"},
+    {"src", "source-hash"},
+    {"rr", "round-robin"},
+    {"wrr", "round-robin"},
+    {"roundrobin", "round-robin"},
+    {"static-rr", "round-robin"},
+    {"lc", "least-conn"},
+    {"wlc", "least-conn"},
+    {"leastconn", "least-conn"},
+    {"least-connections", "least-conn"},
+    {"lblc", "least-conn"},
+    {"sed", "least-conn"},
+    {"nq", "least-conn"},
+};
+constexpr string_view kIdleWords[] = {"sleep", "poll"};
+constexpr Translation kForeignIdle[] = {
+    {"interrupt", "sleep"}, {"busy", "poll"}, {"busy-poll", "poll"}, {"spin", "poll"}};
+constexpr string_view kHugePagesWords[] = {"auto", "on", "off"};
+constexpr Translation kForeignHugePages[] = {{"true", "on"}, {"yes", "on"},    {"always", "on"}, {"false", "off"},
+                                             {"no", "off"},  {"never", "off"}, {"none", "off"},  {"try", "auto"}};
+
+struct ChoiceWords {
+  Choice choice;
+  string_view key;
+  Words known, later;
+  std::span<const Translation> foreign;
+};
+constexpr ChoiceWords kChoices[] = {
+    {Choice::kForward, "forward", kForwardWords, kForwardLater, kForeignForward},
+    {Choice::kSchedule, "schedule", kScheduleWords, kScheduleLater, kForeignSchedule},
+    {Choice::kIdle, "idle", kIdleWords, {}, kForeignIdle},
+    {Choice::kHugePages, "huge-pages", kHugePagesWords, {}, kForeignHugePages},
+};
+
+const SectionWords& words_of(Section section) noexcept {
+  return kSections[static_cast<size_t>(section)];
+}
+
+bool holds(Words words, string_view word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+std::string normal(string_view word) {
+  std::string out(word.substr(0, 64));
+  for (char& c : out) c = c == '_' || c == ' ' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+string_view translate(std::span<const Translation> table, string_view word) {
+  for (const Translation& t : table)
+    if (t.from == word) return t.to;
+  return {};
+}
+
+// Where a key is known, but not in `section`; the included file's words are the document's.
+const SectionWords* home_of(Section section, string_view key) {
+  for (const SectionWords& s : kSections)
+    if (s.section != section && s.section != Section::kIncluded && holds(s.known, key)) return &s;
+  return nullptr;
+}
+
+std::string translated_key(const SectionWords& words, string_view key, string_view to) {
+  if (holds(words.known, to)) return fmt::format("`{}` is `{}` here", key, to);
+  if (holds(words.later, to)) return fmt::format("`{}` is `{}` here, which is not in this version", key, to);
+  if (const SectionWords* home = home_of(words.section, to))
+    return fmt::format("`{}` is `{}` here, a key of {}", key, to, home->name);
+  for (const SectionWords& s : kSections)
+    if (holds(s.later, to)) return fmt::format("`{}` is `{}` here, which is not in this version", key, to);
+  return fmt::format("`{}` is `{}` here", key, to);
+}
+
+}  // namespace
+
+std::span<const string_view> known_keys(Section section) noexcept {
+  return words_of(section).known;
+}
+
+string_view section_name(Section section) noexcept {
+  return words_of(section).name;
+}
+
+std::string refuse_key(Section section, string_view key) {
+  const SectionWords& words = words_of(section);
+  if (section == Section::kBackend && key == "port")
+    return "`port` on a backend is for the forward modes nat and full-nat, which are not in this version; dsr and ipip "
+           "keep the client's port: leave it out";
+  if ((section == Section::kPool || section == Section::kService) && key == "name")
+    return fmt::format("`name` is not written inside {}: its key is its name", words.name);
+  if (holds(words.later, key)) return fmt::format("`{}` is not in this version: leave it out", key);
+  if (section == Section::kIncluded && holds(kTopKeys, key))
+    return fmt::format("`{}` stands in the main file only; an included file holds pools and services", key);
+  if (section == Section::kDefaults && (key == "listen" || key == "pool"))
+    return fmt::format("`{}` has no default: name it in each service", key);
+  const std::string plain = normal(key);
+  const std::string word = shown(key);
+  if (plain != key && holds(words.known, plain)) return fmt::format("`{}` is written `{}`", word, plain);
+  if (const string_view to = translate(kForeignKeys, plain); !to.empty()) return translated_key(words, word, to);
+  if (const string_view near = nearest_word(plain, words.known); !near.empty())
+    return fmt::format("unknown key `{}`; did you mean `{}`?", word, near);
+  if (const SectionWords* home = home_of(section, plain))
+    return fmt::format("`{}` is a key of {}, not of {}", plain, home->name, words.name);
+  for (const SectionWords& s : kSections)
+    if (holds(s.later, plain)) return fmt::format("`{}` is not in this version (nor a key of {})", plain, words.name);
+  return fmt::format("unknown key `{}`; {} knows: {}", word, words.name, join_words(words.known));
+}
+
+std::string refuse_word(Choice choice, string_view value) {
+  const ChoiceWords& words = kChoices[static_cast<size_t>(choice)];
+  const std::string known = join_words(words.known);
+  if (holds(words.later, value))
+    return fmt::format("{} `{}` is not in this version; this one knows: {}", words.key, value, known);
+  const std::string plain = normal(value);
+  if (holds(words.known, plain)) return fmt::format("{} {} is written `{}`", words.key, quote_text(value), plain);
+  if (const string_view to = translate(words.foreign, plain); !to.empty()) {
+    if (holds(words.known, to)) return fmt::format("{} {} is `{}` here", words.key, quote_text(value), to);
+    return fmt::format("{} {} is `{}` here, which is not in this version; this one knows: {}", words.key,
+                       quote_text(value), to, known);
+  }
+  if (const string_view near = nearest_word(plain, words.known); !near.empty())
+    return fmt::format("unknown {} {}; did you mean `{}`?", words.key, quote_text(value), near);
+  return fmt::format("unknown {} {}; it is one of: {}", words.key, quote_text(value), known);
+}
+
+}  // namespace lb::model

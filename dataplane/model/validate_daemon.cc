@@ -1,0 +1,127 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+
+#include "dataplane/model/text_rules.h"
+#include "dataplane/model/validate_parts.h"
+#include "dataplane/net/abi.h"
+
+namespace lb::model {
+namespace {
+
+constexpr size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
+constexpr size_t kMaxSocketPath = 107;    // sizeof(sockaddr_un::sun_path) - 1
+constexpr size_t kMaxPath = 4095;         // PATH_MAX - 1
+constexpr size_t kMaxDeviceString = 255;
+
+// 0000:3b:00.0 or 3b:00.0
+bool is_pci_address(std::string_view s) {
+  if (s.size() == 12 && s[4] == ':') s.remove_prefix(5);
+  if (s.size() != 7 || s[2] != ':' || s[5] != '.') return false;
+  const auto is_hex = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; };
+  return is_hex(s[0]) && is_hex(s[1]) && is_hex(s[3]) && is_hex(s[4]) && is_hex(s[6]);
+}
+
+// net_ring0, net_pcap0,rx_pcap=in.pcap
+bool is_device_string(std::string_view s) {
+  return s.starts_with("net_") && s.size() > 4 && s.size() <= kMaxDeviceString &&
+         std::all_of(s.begin(), s.end(), [](char c) { return c > ' ' && c < 0x7f; });
+}
+
+// What the kernel takes (dev_valid_name in net/core/dev.c), in ASCII.
+bool is_interface_name(std::string_view s) {
+  return !s.empty() && s.size() <= kMaxInterfaceName && s != "." && s != ".." &&
+         std::all_of(s.begin(), s.end(), [](char c) { return c > ' ' && c < 0x7f && c != '/' && c != ':'; });
+}
+
+class DaemonCheck {
+ public:
+  explicit DaemonCheck(const Daemon& daemon) : d_(daemon) {}
+
+  std::vector<Violation> run() {
+    check_engine();
+    check_path("socket", d_.socket, kMaxSocketPath);
+    check_path("state-dir", d_.state_dir, kMaxPath);
+    check_path("hash-key-file", d_.hash_key_file, kMaxPath);
+    if (d_.hash_version != 1)
+      add("hash-version", fmt::format("hash-version {} is not known: this version computes 1", d_.hash_version));
+    check_workers();
+    check_ports();
+    return std::move(out_);
+  }
+
+ private:
+  void add(const std::string& key, std::string message) { out_.push_back({"daemon." + key, std::move(message)}); }
+
+  void check_engine() {
+    if (d_.engine == "dpdk") return;
+    if (d_.engine == "xdp") return add("engine", "engine `xdp` is not in this version: write dpdk");
+    add("engine", fmt::format("unknown engine {}; it is `dpdk`", quote_text(d_.engine)));
+  }
+
+  void check_path(const std::string& key, const std::string& path, size_t longest) {
+    if (path.empty() || path.front() != '/')
+      add(key, fmt::format("{} must be an absolute path such as /run/lbd/lbd.sock", quote_text(path)));
+    else if (path.size() > longest)
+      add(key, fmt::format("{} has {} bytes; at most {} are possible", quote_text(path), path.size(), longest));
+    else if (find_unprintable(path) || path.find_first_of("\n\t") != std::string::npos)
+      add(key, fmt::format("{} must be printable text on one line", quote_text(path)));
+  }
+
+  void check_workers() {
+    if (d_.workers.empty()) add("dpdk.workers", "no workers: name at least one CPU core, such as [2]");
+    if (d_.workers.size() > LB_MAX_WORKERS)
+      add("dpdk.workers", fmt::format("{} workers; at most {} are possible", d_.workers.size(), LB_MAX_WORKERS));
+    std::map<uint32_t, size_t> seen;
+    for (size_t i = 0; i < d_.workers.size(); ++i) {
+      const std::string key = fmt::format("dpdk.workers[{}]", i);
+      if (d_.workers[i] > kMaxCore) add(key, fmt::format("core {} must be 0 to {}", d_.workers[i], kMaxCore));
+      if (const auto [first, is_new] = seen.emplace(d_.workers[i], i); !is_new)
+        add(key, fmt::format("core {} is named twice (workers[{}]): one worker a core", d_.workers[i], first->second));
+    }
+  }
+
+  void check_ports() {
+    if (d_.ports.empty()) add("dpdk.ports", "no ports: name at least one, such as {name: wan, device: eth1}");
+    if (d_.ports.size() > LB_MAX_PORTS)
+      add("dpdk.ports", fmt::format("{} ports; at most {} are possible", d_.ports.size(), LB_MAX_PORTS));
+    std::map<std::string_view, size_t> names, devices;
+    for (size_t i = 0; i < d_.ports.size(); ++i) {
+      const Port& port = d_.ports[i];
+      const std::string key = fmt::format("dpdk.ports[{}]", i);
+      if (!is_valid_name(port.name)) add(key + ".name", name_rule("port name", port.name));
+      check_device(key + ".device", port.device);
+      if (port.mtu && (*port.mtu < kMinMtu || *port.mtu > kMaxMtu))
+        add(key + ".mtu", fmt::format("mtu {} must be {} to {}", *port.mtu, kMinMtu, kMaxMtu));
+      if (const auto [first, is_new] = names.emplace(port.name, i); !is_new && !port.name.empty())
+        add(key + ".name",
+            fmt::format("{} is the name of ports[{}] already: rename one", quote_text(port.name), first->second));
+      if (const auto [first, is_new] = devices.emplace(port.device, i); !is_new && !port.device.empty())
+        add(key + ".device", fmt::format("{} is the device of ports[{}] already: one port a device",
+                                         quote_text(port.device), first->second));
+    }
+  }
+
+  void check_device(const std::string& key, const std::string& device) {
+    if (is_pci_address(device))
+      return add(
+          key, fmt::format("a PCI address ({}) is not in this version: name a kernel interface such as eth1", device));
+    if (is_device_string(device) || is_interface_name(device)) return;
+    add(key, fmt::format("{} is no device: write a kernel interface (at most {} characters, such as eth1) or a DPDK "
+                         "device string (net_...)",
+                         quote_text(device), kMaxInterfaceName));
+  }
+
+  const Daemon& d_;
+  std::vector<Violation> out_;
+};
+
+}  // namespace
+
+std::vector<Violation> validate_daemon(const Daemon& daemon) {
+  return DaemonCheck(daemon).run();
+}
+
+}  // namespace lb::model
