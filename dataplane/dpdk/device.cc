@@ -1,0 +1,129 @@
+#include "dataplane/dpdk/device.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+#include <rte_bus_vdev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+
+namespace lb::dpdk {
+namespace {
+
+constexpr uint16_t kDescriptors = 1024;  // half a millisecond, the longest idle sleep, at 2 M packets/s
+
+net::Error refused(const DeviceOptions& o, const char* step, int error, Eal& eal) {
+  const std::string words = eal.take_complaints();
+  return {net::Code::kUnavailable,
+          fmt::format("DPDK device {}: {}: {}{}{}", o.name, step, strerror(error), words.empty() ? "" : ": ", words)};
+}
+
+net::Error unknown_driver(const DeviceOptions& o) {
+  return {net::Code::kNotFound,
+          fmt::format("no driver for the DPDK device '{}'; there are net_af_packet, net_af_xdp, net_memif, net_null, "
+                      "net_pcap, net_ring, net_tap, eth_vhost, virtio_user",
+                      o.name)};
+}
+
+}  // namespace
+
+net::Result<std::unique_ptr<Device>> Device::open(const DeviceOptions& options, Eal& eal) {
+  (void)eal.take_complaints();
+  uint16_t id = 0;
+  std::string created;
+  if (rte_eth_dev_get_port_by_name(options.name.c_str(), &id) != 0) {
+    const int failed = rte_vdev_init(options.name.c_str(), options.arguments.c_str());
+    // The bus answers 1 when no driver wants the name.
+    if (failed > 0 || failed == -ENOENT) return unknown_driver(options);
+    if (failed < 0) return refused(options, "cannot be opened", -failed, eal);
+    created = options.name;
+    if (rte_eth_dev_get_port_by_name(options.name.c_str(), &id) != 0) {
+      rte_vdev_uninit(created.c_str());
+      return unknown_driver(options);
+    }
+  }
+  std::unique_ptr<Device> device(new Device(id, std::move(created)));
+  if (net::Status configured = device->configure(options); !configured) {
+    net::Error error = configured.error();
+    if (const std::string words = eal.take_complaints(); !words.empty()) error.message += ": " + words;
+    return error;
+  }
+  return device;
+}
+
+net::Status Device::configure(const DeviceOptions& o) {
+  const auto failed = [&](const char* step, int error) {
+    return net::Error{net::Code::kUnavailable, fmt::format("DPDK device {}: {}: {}", o.name, step, strerror(-error))};
+  };
+  rte_eth_dev_info info = {};
+  if (const int error = rte_eth_dev_info_get(id_, &info); error != 0) return failed("does not describe itself", error);
+  if (info.max_tx_queues < o.workers)
+    return net::Error{
+        net::Code::kInvalid,
+        fmt::format("DPDK device {} has {} transmit queue(s), and each of {} workers needs one of its own: "
+                    "give it more queues, or name fewer cores in daemon.dpdk.workers",
+                    o.name, info.max_tx_queues, o.workers)};
+  rx_queues_ = std::max<uint16_t>(1, std::min(info.max_rx_queues, o.workers));
+  rte_eth_conf conf = {};
+  if (const int error = rte_eth_dev_configure(id_, rx_queues_, o.workers, &conf); error != 0)
+    return failed("refuses its configuration", error);
+  uint16_t rx = kDescriptors, tx = kDescriptors;
+  rte_eth_dev_adjust_nb_rx_tx_desc(id_, &rx, &tx);
+  const auto socket = static_cast<unsigned>(rte_socket_id());
+  for (uint16_t q = 0; q < rx_queues_; q++)
+    if (const int error = rte_eth_rx_queue_setup(id_, q, rx, socket, nullptr, o.pool); error != 0)
+      return failed("refuses a receive queue", error);
+  for (uint16_t q = 0; q < o.workers; q++)
+    if (const int error = rte_eth_tx_queue_setup(id_, q, tx, socket, nullptr); error != 0)
+      return failed("refuses a transmit queue", error);
+  if (const int error = rte_eth_dev_start(id_); error != 0) return failed("does not start", error);
+  return {};
+}
+
+Device::~Device() {
+  rte_eth_dev_stop(id_);
+  if (created_.empty()) return;
+  rte_eth_dev_close(id_);
+  rte_vdev_uninit(created_.c_str());
+}
+
+net::Mac Device::mac() const {
+  rte_ether_addr address = {};
+  rte_eth_macaddr_get(id_, &address);
+  net::Mac mac;
+  memcpy(mac.bytes.data(), address.addr_bytes, mac.bytes.size());
+  return mac;
+}
+
+bool Device::link_up() const {
+  rte_eth_link link = {};
+  return rte_eth_link_get_nowait(id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}
+
+std::string Device::driver() const {
+  rte_eth_dev_info info = {};
+  return rte_eth_dev_info_get(id_, &info) == 0 && info.driver_name != nullptr ? info.driver_name : "";
+}
+
+DeviceCounters Device::counters() const {
+  rte_eth_stats s = {};
+  if (rte_eth_stats_get(id_, &s) != 0) return {};
+  // These two count what they did not accept, which is dropped(tx_full) already; others what they lost afterwards.
+  const std::string name = driver();
+  const bool counts_refused = name == "net_af_xdp" || name == "net_ring";
+  return {.rx_packets = s.ipackets,
+          .rx_bytes = s.ibytes,
+          .tx_packets = s.opackets,
+          .tx_bytes = s.obytes,
+          .rx_lost = s.imissed + s.ierrors + s.rx_nombuf,
+          .tx_lost = counts_refused ? 0 : s.oerrors};
+}
+
+uint32_t free_devices() {
+  return RTE_MAX_ETHPORTS - rte_eth_dev_count_total();
+}
+
+}  // namespace lb::dpdk

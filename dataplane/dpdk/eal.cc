@@ -1,0 +1,225 @@
+#include "dataplane/dpdk/eal.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <utility>
+
+#include <fmt/format.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_log.h>
+#include <rte_version.h>
+
+namespace lb::dpdk {
+
+namespace {
+
+constexpr const char* kPrefix = "lbd-";  // of the run-time folder's name; the process id follows
+constexpr size_t kMaxComplaints = 2000;  // bytes of DPDK's lines kept for a sentence
+
+uint64_t read_number(const std::string& path) {
+  std::ifstream file(path);
+  uint64_t value = 0;
+  file >> value;
+  return value;
+}
+
+uint64_t free_huge_mb() {
+  const std::string folder = "/sys/kernel/mm/hugepages/";
+  return read_number(folder + "hugepages-2048kB/free_hugepages") * 2 +
+         read_number(folder + "hugepages-1048576kB/free_hugepages") * 1024;
+}
+
+std::string runtime_base() {
+  const char* given = getenv("RUNTIME_DIRECTORY");  // systemd.exec(5); DPDK looks there too
+  if (given != nullptr && *given != '\0') return given;
+  if (geteuid() == 0) return "/var/run";
+  const char* user = getenv("XDG_RUNTIME_DIR");
+  return user != nullptr && *user != '\0' ? user : "/tmp";
+}
+
+// A killed daemon cannot remove its folder. It holds nothing that a running process needs.
+void remove_stale_folders(const std::string& base) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(base + "/dpdk", ignored)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with(kPrefix)) continue;
+    const std::string pid = name.substr(strlen(kPrefix));
+    if (std::filesystem::exists("/proc/" + pid, ignored)) continue;
+    std::filesystem::remove_all(entry.path(), ignored);
+  }
+}
+
+// Cores for the control thread: not a worker's, while there is another one.
+std::vector<uint32_t> control_cores(const std::vector<uint32_t>& workers) {
+  std::vector<uint32_t> others = allowed_cores();
+  std::erase_if(others, [&](uint32_t c) { return std::find(workers.begin(), workers.end(), c) != workers.end(); });
+  return others.empty() ? allowed_cores() : others;
+}
+
+std::string lcores_argument(const std::vector<uint32_t>& workers) {
+  std::string text = fmt::format("--lcores=0@({})", cores_text(control_cores(workers)));
+  for (uint32_t w = 0; w < workers.size(); w++) text += fmt::format(",{}@{}", Eal::lcore_of(w), workers[w]);
+  return text;
+}
+
+std::vector<std::string> arguments(const EalOptions& o, bool huge) {
+  std::vector<std::string> args = {"lbd",
+                                   lcores_argument(o.workers),
+                                   fmt::format("--file-prefix={}{}", kPrefix, getpid()),
+                                   "--no-pci",
+                                   "--no-telemetry",
+                                   "--iova-mode=va",
+                                   "--log-level=*:5"};  // RTE_LOG_WARNING
+  if (huge) {
+    args.push_back("--in-memory");  // no files of huge pages that would outlive a killed daemon
+  } else {
+    args.push_back("--no-huge");
+    args.push_back("--no-shconf");
+    args.push_back(fmt::format("-m{}", o.memory_mb));
+  }
+  return args;
+}
+
+net::Result<bool> choose_huge_pages(const EalOptions& o) {
+  if (o.huge_pages == model::HugePages::kOff) return false;
+  const uint64_t free_mb = free_huge_mb();
+  if (free_mb >= o.memory_mb) return true;
+  if (o.huge_pages == model::HugePages::kAuto) return false;
+  return net::Error{net::Code::kUnavailable,
+                    fmt::format("daemon.dpdk.huge-pages is on, but of the {} MB needed {} MB are free; reserve them: "
+                                "sysctl -w vm.nr_hugepages={} (or set huge-pages: auto)",
+                                o.memory_mb, free_mb, o.memory_mb / 2 + 1)};
+}
+
+net::Error init_error(int error, const EalOptions& o, bool huge, const std::string& complaints) {
+  const std::string why = complaints.empty() ? std::string(strerror(error)) : complaints;
+  if (error == EALREADY)
+    return {net::Code::kInternal, "DPDK was already started in this process; it cannot be started twice"};
+  if (error == ENOMEM)
+    return {net::Code::kUnavailable, fmt::format("DPDK cannot have {} MB of memory ({}): {}", o.memory_mb,
+                                                 huge ? "huge pages" : "without huge pages", why)};
+  if (error == EACCES || error == EPERM)
+    return {net::Code::kPermission, fmt::format("DPDK is not permitted to start: {}; run as root", why)};
+  return {net::Code::kUnavailable, fmt::format("DPDK does not start: {}", why)};
+}
+
+}  // namespace
+
+// DPDK's log as a stream whose lines go to our log.
+struct Eal::LogStream {
+  explicit LogStream(Log sink) : log(std::move(sink)) {
+    cookie_io_functions_t io = {};
+    io.write = [](void* self, const char* bytes, size_t n) {
+      static_cast<LogStream*>(self)->take({bytes, n});
+      return static_cast<ssize_t>(n);
+    };
+    stream = fopencookie(this, "w", io);
+    if (stream != nullptr) setvbuf(stream, nullptr, _IOLBF, BUFSIZ);
+    rte_openlog_stream(stream);
+  }
+  ~LogStream() {
+    rte_openlog_stream(nullptr);
+    if (stream != nullptr) fclose(stream);
+  }
+  void take(std::string_view bytes) {
+    const std::lock_guard lock(mutex);
+    for (const char c : bytes) {
+      if (c != '\n') {
+        line += c;
+        continue;
+      }
+      if (log && !line.empty()) log(line);
+      if (complaints.size() < kMaxComplaints && !line.empty()) complaints += (complaints.empty() ? "" : "; ") + line;
+      line.clear();
+    }
+  }
+
+  Log log;
+  std::FILE* stream = nullptr;
+  std::mutex mutex;  // DPDK logs from its own threads too
+  std::string line, complaints;
+};
+
+std::vector<uint32_t> allowed_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  // Process 0 is this thread; once DPDK runs, the thread's set is narrower than what the process was given.
+  static const std::vector<uint32_t> cores = [&] {
+    std::vector<uint32_t> found;
+    if (sched_getaffinity(0, sizeof(set), &set) == 0)
+      for (uint32_t c = 0; c < CPU_SETSIZE; c++)
+        if (CPU_ISSET(c, &set)) found.push_back(c);
+    return found;
+  }();
+  return cores;
+}
+
+std::string cores_text(const std::vector<uint32_t>& cores) {
+  std::string text;
+  for (size_t i = 0; i < cores.size();) {
+    size_t last = i;
+    while (last + 1 < cores.size() && cores[last + 1] == cores[last] + 1) last++;
+    if (!text.empty()) text += ',';
+    text += last == i ? fmt::format("{}", cores[i]) : fmt::format("{}-{}", cores[i], cores[last]);
+    i = last + 1;
+  }
+  return text;
+}
+
+net::Status check_cores(const std::vector<uint32_t>& workers) {
+  const std::vector<uint32_t> allowed = allowed_cores();
+  const auto online = static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_CONF));
+  for (const uint32_t core : workers) {
+    if (std::binary_search(allowed.begin(), allowed.end(), core)) continue;
+    const char* rule = core >= online ? "is not on this machine" : "is not allowed to this process";
+    return net::Error{net::Code::kInvalid,
+                      fmt::format("daemon.dpdk.workers: core {} {}; there are {}", core, rule, cores_text(allowed))};
+  }
+  return {};
+}
+
+Eal::Eal() = default;
+
+net::Result<std::unique_ptr<Eal>> Eal::init(const EalOptions& options) {
+  if (net::Status cores = check_cores(options.workers); !cores) return cores.error();
+  const auto huge = choose_huge_pages(options);
+  if (!huge) return huge.error();
+  const std::string base = runtime_base();
+  remove_stale_folders(base);
+
+  std::unique_ptr<Eal> eal(new Eal);
+  eal->log_stream_ = std::make_unique<LogStream>(options.log);
+  eal->runtime_folder_ = fmt::format("{}/dpdk/{}{}", base, kPrefix, getpid());
+  eal->huge_pages_ = *huge;
+  std::vector<std::string> args = arguments(options, *huge);
+  std::vector<char*> argv;
+  for (std::string& a : args) argv.push_back(a.data());
+  if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0)
+    return init_error(rte_errno, options, *huge, eal->take_complaints());
+  eal->initialised_ = true;
+  return eal;
+}
+
+Eal::~Eal() {
+  if (initialised_) rte_eal_cleanup();
+  std::error_code ignored;
+  std::filesystem::remove_all(runtime_folder_, ignored);
+  std::filesystem::remove(std::filesystem::path(runtime_folder_).parent_path(), ignored);  // when it is empty
+}
+
+std::string Eal::take_complaints() {
+  const std::lock_guard lock(log_stream_->mutex);
+  return std::exchange(log_stream_->complaints, {});
+}
+
+}  // namespace lb::dpdk

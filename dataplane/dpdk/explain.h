@@ -1,0 +1,26 @@
+// One packet asked about: built from the tuple, run through the pipeline that forwards, with a trace. Nothing is
+// counted or sent. Any thread that holds the snapshot.
+#pragma once
+
+#include <array>
+
+#include "dataplane/model/engine.h"
+#include "dataplane/model/snapshot.h"
+
+namespace lb::dpdk {
+
+// The port that the packet is thought to come in by.
+struct ExplainPort {
+  std::array<uint8_t, 6> mac{};
+  bool kernel_copy = false;
+};
+
+// ERRORS: kInvalid when source and destination are of two families, or size does not hold the headers.
+net::Result<model::Explanation> explain(const model::ExplainRequest& request, const model::Snapshot& snapshot,
+                                        const ExplainPort& port);
+
+// The frame that explain() asks about: Ethernet, IP, a bare TCP SYN, an empty UDP datagram or an echo request, padded
+// with zeros to `size` bytes of IP packet.
+net::Result<std::vector<uint8_t>> build_frame(const model::ExplainRequest& request, const std::array<uint8_t, 6>& mac);
+
+}  // namespace lb::dpdk

@@ -1,0 +1,46 @@
+// A kernel network interface as a port needs to know it, and its receive offloads: turned off while we use it, because
+// packets that the kernel merged (GRO, LRO) or whose VLAN tag it took away do not fit poll-mode drivers; restored
+// afterwards. By ioctl on a plain datagram socket, the handle that SIOCETHTOOL wants; nothing is sent or received by
+// it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dataplane/net/address.h"
+#include "dataplane/net/result.h"
+
+namespace lb::dpdk {
+
+struct KernelInterface {
+  std::string name;
+  net::Mac mac;
+  uint16_t mtu = 0;
+  uint32_t queues = 1;   // receive queues that packets may arrive on
+  bool combined = true;  // the driver pairs receive and transmit queues: `ethtool -L DEV combined N`, else `rx N tx N`
+  bool up = false;       // administratively
+};
+
+bool interface_exists(const std::string& name);
+std::vector<std::string> interface_names();
+// ERRORS: kNotFound, kPermission, kIo.
+net::Result<KernelInterface> query_interface(const std::string& name);
+bool interface_link_up(const std::string& name);  // up, with carrier
+
+// Turns gro, lro and rxvlan off for as long as it lives. A killed process leaves them off: a loss of speed for the
+// host's own traffic, mended by `ethtool -K DEV gro on`.
+class OffloadsOff {
+ public:
+  explicit OffloadsOff(const std::string& name);
+  ~OffloadsOff();
+  OffloadsOff(const OffloadsOff&) = delete;
+  OffloadsOff& operator=(const OffloadsOff&) = delete;
+
+ private:
+  std::string name_;
+  uint32_t flags_before_ = 0;  // ETH_FLAG_LRO, ETH_FLAG_RXVLAN as they were
+  bool gro_before_ = false;
+};
+
+}  // namespace lb::dpdk

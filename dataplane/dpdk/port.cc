@@ -1,0 +1,169 @@
+#include "dataplane/dpdk/port.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace lb::dpdk {
+namespace {
+
+bool is_af_xdp_possible(const PortPlan& plan, uint16_t workers, std::string& why) {
+  const KernelInterface& i = *plan.interface;
+  if (plan.largest_frame() > kAfXdpFrame) {
+    why = fmt::format("its MTU {} is larger than the {} that AF_XDP takes here: ip link set dev {} mtu {}", plan.mtu,
+                      kAfXdpFrame - 22, i.name, kAfXdpFrame - 22);
+    return false;
+  }
+  if (i.queues < workers) {
+    why = fmt::format("it has {} receive queue(s) for {} workers: ethtool -L {} {}", i.queues, workers, i.name,
+                      i.combined ? fmt::format("combined {}", workers) : fmt::format("rx {} tx {}", workers, workers));
+    return false;
+  }
+  if (i.queues > free_devices()) {
+    why = fmt::format("it has {} receive queues, and {} more are possible: ethtool -L {} combined {}", i.queues,
+                      free_devices(), i.name, workers);
+    return false;
+  }
+  return true;
+}
+
+// What must not be answered by the second best: somebody else has the device, or we have no right to it.
+bool is_final(const net::Error& error) {
+  return error.code == net::Code::kUnavailable || error.code == net::Code::kPermission ||
+         error.code == net::Code::kNotFound;
+}
+
+}  // namespace
+
+Port::~Port() = default;
+
+net::Result<std::unique_ptr<Port>> Port::open(const PortPlan& plan, const PortContext& context) {
+  std::unique_ptr<Port> port(new Port(plan, context.workers));
+  const net::Status opened = plan.interface ? port->open_interface(context) : port->open_device_string(context);
+  if (!opened)
+    return net::Error{opened.error().code, fmt::format("port {}: {}", plan.port.name, opened.error().message)};
+  return port;
+}
+
+net::Status Port::open_interface(const PortContext& context) {
+  mac_ = plan_.interface->mac;
+  offloads_ = std::make_unique<OffloadsOff>(plan_.interface->name);
+  std::string why;
+  if (is_af_xdp_possible(plan_, workers_, why)) {
+    const net::Status opened = open_af_xdp(context);
+    if (opened || is_final(opened.error())) return opened;
+    why = opened.error().message;
+  }
+  context.log(
+      fmt::format("port {}: AF_PACKET instead of AF_XDP on {}: {}", plan_.port.name, plan_.interface->name, why));
+  return open_af_packet(context);
+}
+
+// The filter first: libxdp adopts the program that it finds, and would attach its own, which takes everything.
+net::Status Port::open_af_xdp(const PortContext& context) {
+  const KernelInterface& i = *plan_.interface;
+  auto filter = context.filters.attach_xdp(i.name);
+  if (!filter) return filter.error();
+  for (uint32_t q = 0; q < i.queues; q++) {
+    // Without busy polling: it would make every empty poll a system call.
+    auto device =
+        Device::open({.name = fmt::format("net_af_xdp_{}_{}", net::raw(plan_.id), q),
+                      .arguments = fmt::format("iface={},start_queue={},queue_count=1,busy_budget=0", i.name, q),
+                      .workers = 1,
+                      .pool = context.buffers.pool()},
+                     context.eal);
+    if (!device) {
+      devices_.clear();
+      return net::Error{net::Code::kUnsupported, device.error().message};
+    }
+    devices_.push_back(std::move(*device));
+  }
+  filter_ = std::move(*filter);
+  driver_ = filter_->description();
+  largest_frame_ = kBufferRoom;
+  return {};
+}
+
+net::Status Port::open_af_packet(const PortContext& context) {
+  const KernelInterface& i = *plan_.interface;
+  auto filter = context.filters.attach_tc(i.name);
+  if (!filter) return filter.error();
+  const uint16_t frame = af_packet_frame_size(plan_);
+  const Buffers& buffers = frame > kBufferRoom ? *context.large_buffers : context.buffers;
+  // A block holds whole frames and is at least two pages.
+  auto device = Device::open({.name = fmt::format("net_af_packet_{}", net::raw(plan_.id)),
+                              .arguments = fmt::format("iface={},qpairs={},framesz={},blocksz={}", i.name, workers_,
+                                                       frame, std::max<uint16_t>(frame, 8192)),
+                              .workers = workers_,
+                              .pool = buffers.pool()},
+                             context.eal);
+  if (!device) return device.error();
+  devices_.push_back(std::move(*device));
+  filter_ = std::move(*filter);
+  driver_ = filter_->description();
+  kernel_copy_ = true;
+  largest_frame_ = af_packet_largest_frame(frame);
+  return {};
+}
+
+net::Status Port::open_device_string(const PortContext& context) {
+  const bool large = plan_.largest_frame() > kBufferRoom;
+  auto device = Device::open({.name = plan_.device_name,
+                              .arguments = plan_.device_arguments,
+                              .workers = workers_,
+                              .pool = (large ? *context.large_buffers : context.buffers).pool()},
+                             context.eal);
+  if (!device) return device.error();
+  mac_ = (*device)->mac();
+  driver_ = (*device)->driver();
+  largest_frame_ = UINT16_MAX;
+  devices_.push_back(std::move(*device));
+  return {};
+}
+
+std::vector<RxQueue> Port::rx_of(uint32_t worker) const {
+  std::vector<RxQueue> queues;
+  uint32_t number = 0;
+  for (const auto& device : devices_)
+    for (uint16_t q = 0; q < device->rx_queues(); q++, number++)
+      if (number % workers_ == worker) queues.push_back({device->id(), q, mac_.bytes, kernel_copy_});
+  return queues;
+}
+
+TxQueue Port::tx_of(uint32_t worker) const {
+  if (devices_.size() > 1) return {devices_[worker]->id(), 0, largest_frame_};
+  return {devices_[0]->id(), static_cast<uint16_t>(worker), largest_frame_};
+}
+
+net::Status Port::set_owned(std::span<const net::Address> addresses) {
+  if (!filter_) return {};
+  const net::Status set = filter_->set_owned(addresses);
+  if (!set) return net::Error{set.error().code, fmt::format("port {}: {}", plan_.port.name, set.error().message)};
+  return {};
+}
+
+model::PortCounters Port::counters() const {
+  model::PortCounters c;
+  c.port = plan_.id;
+  c.name = plan_.port.name;
+  c.device = plan_.port.device;
+  c.driver = driver_;
+  if (plan_.interface) c.ifname = plan_.interface->name;
+  c.mac = mac_;
+  c.mtu = plan_.mtu;
+  c.link_up = plan_.interface ? interface_link_up(plan_.interface->name) : devices_[0]->link_up();
+  for (const auto& device : devices_) {
+    const DeviceCounters d = device->counters();
+    c.queues = static_cast<uint16_t>(c.queues + device->rx_queues());
+    c.rx_packets += d.rx_packets;
+    c.rx_bytes += d.rx_bytes;
+    c.tx_packets += d.tx_packets;
+    c.tx_bytes += d.tx_bytes;
+    c.rx_lost += d.rx_lost;
+    c.tx_lost += d.tx_lost;
+  }
+  return c;
+}
+
+}  // namespace lb::dpdk

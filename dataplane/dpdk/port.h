@@ -1,0 +1,63 @@
+// One configured port: a kernel interface (AF_XDP, else AF_PACKET) or a DPDK device string. Opening decides which, says
+// why when it is the second best, and gives every worker the queues it needs. Control thread.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "dataplane/dpdk/buffers.h"
+#include "dataplane/dpdk/device.h"
+#include "dataplane/dpdk/eal.h"
+#include "dataplane/dpdk/port_plan.h"
+#include "dataplane/dpdk/queues.h"
+#include "dataplane/model/engine.h"
+#include "dataplane/model/owned_filter.h"
+
+namespace lb::dpdk {
+
+struct PortContext {
+  uint16_t workers;
+  Eal& eal;
+  const Buffers& buffers;
+  const Buffers* large_buffers;  // null: no port needs them
+  model::OwnedFilterFactory& filters;
+  const Log& log;
+};
+
+class Port {
+ public:
+  // ERRORS: a sentence that begins with "port NAME:".
+  static net::Result<std::unique_ptr<Port>> open(const PortPlan& plan, const PortContext& context);
+  ~Port();
+
+  // Every receive queue belongs to one worker: queue q to worker q % workers.
+  std::vector<RxQueue> rx_of(uint32_t worker) const;
+  TxQueue tx_of(uint32_t worker) const;
+  // The addresses that the kernel no longer sees. Ports without a kernel interface have nothing to tell.
+  net::Status set_owned(std::span<const net::Address> addresses);
+  net::Mac mac() const { return mac_; }
+  bool kernel_copy() const { return kernel_copy_; }
+  model::PortCounters counters() const;
+
+ private:
+  Port(const PortPlan& plan, uint16_t workers) : plan_(plan), workers_(workers) {}
+  net::Status open_interface(const PortContext& context);
+  net::Status open_af_xdp(const PortContext& context);
+  net::Status open_af_packet(const PortContext& context);
+  net::Status open_device_string(const PortContext& context);
+
+  PortPlan plan_;
+  uint16_t workers_;
+  net::Mac mac_;
+  bool kernel_copy_ = false;
+  uint16_t largest_frame_ = 0;
+  std::string driver_;
+  // Destroyed bottom up: sockets first, then the filter that feeds them, then the interface gets its offloads back.
+  std::unique_ptr<OffloadsOff> offloads_;
+  std::unique_ptr<model::OwnedFilter> filter_;
+  std::vector<std::unique_ptr<Device>> devices_;  // AF_XDP: one per receive queue; else one
+};
+
+}  // namespace lb::dpdk

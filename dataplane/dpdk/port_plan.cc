@@ -1,0 +1,118 @@
+#include "dataplane/dpdk/port_plan.h"
+
+#include <algorithm>
+#include <regex>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "dataplane/dpdk/buffers.h"
+
+namespace lb::dpdk {
+namespace {
+
+// Per AF_XDP queue: 2,048 in the fill and receive rings, 2,048 in the completion ring, 1,024 waiting to be sent.
+constexpr uint32_t kAfXdpBuffers = 5120;
+// Per worker on any other device: 1,024 descriptors each way.
+constexpr uint32_t kDeviceBuffers = 2048;
+// Per worker: its burst and its cache, which takes in up to one and a half times 256.
+constexpr uint32_t kWorkerBuffers = 512;
+constexpr uint32_t kFixedMb = 32;  // rings, device records
+
+bool is_pci_address(const std::string& device) {
+  static const std::regex pattern("([0-9a-fA-F]{4,}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\\.[0-7].*");
+  return std::regex_match(device, pattern);
+}
+
+// DPDK's virtual devices: driver name and a number, arguments behind a comma.
+bool is_device_string(const std::string& device) {
+  return device.starts_with("net_") || device.starts_with("eth_") || device.starts_with("virtio_user") ||
+         device.find(',') != std::string::npos;
+}
+
+net::Error prefixed(const PortPlan& plan, net::Error error) {
+  return {error.code, fmt::format("port {}: {}", plan.port.name, error.message)};
+}
+
+net::Status plan_interface(PortPlan& plan) {
+  const std::string& name = plan.port.device;
+  auto found = query_interface(name);
+  if (!found && found.error().code == net::Code::kNotFound)
+    return net::Error{
+        net::Code::kNotFound,
+        fmt::format("port {}: no such device: '{}' is no network interface here (there are {}) and no DPDK "
+                    "device string (net_...)",
+                    plan.port.name, name, fmt::join(interface_names(), ", "))};
+  if (!found) return prefixed(plan, found.error());
+  if (!found->up)
+    return net::Error{net::Code::kUnavailable, fmt::format("port {}: {} is down; bring it up: ip link set dev {} up",
+                                                           plan.port.name, name, name)};
+  plan.mtu = plan.port.mtu.value_or(std::min(found->mtu, model::kMaxMtu));
+  if (plan.mtu > found->mtu)
+    return net::Error{net::Code::kInvalid,
+                      fmt::format("port {}: mtu {} is larger than {}'s {}; raise it: ip link set dev {} mtu {}",
+                                  plan.port.name, plan.mtu, name, found->mtu, name, plan.mtu)};
+  plan.interface = *found;
+  return {};
+}
+
+}  // namespace
+
+net::Result<std::vector<PortPlan>> plan_ports(std::span<const model::Port> ports) {
+  std::vector<PortPlan> plans;
+  for (const model::Port& port : ports) {
+    PortPlan plan;
+    plan.id = net::PortId(static_cast<uint16_t>(plans.size()));
+    plan.port = port;
+    if (!interface_exists(port.device) && is_pci_address(port.device))
+      return net::Error{net::Code::kUnsupported,
+                        fmt::format("port {}: PCI devices ({}) are not in this version; give the kernel interface's "
+                                    "name, or a DPDK device string",
+                                    port.name, port.device)};
+    if (!interface_exists(port.device) && is_device_string(port.device)) {
+      const size_t comma = port.device.find(',');
+      plan.device_name = port.device.substr(0, comma);
+      if (comma != std::string::npos) plan.device_arguments = port.device.substr(comma + 1);
+      plan.mtu = port.mtu.value_or(1500);
+    } else if (net::Status planned = plan_interface(plan); !planned) {
+      return planned.error();
+    }
+    plans.push_back(std::move(plan));
+  }
+  return plans;
+}
+
+uint16_t af_packet_largest_frame(uint16_t frame_size) {
+  return static_cast<uint16_t>(frame_size - 80);  // header 52, address 20, aligned to 16
+}
+
+uint16_t af_packet_frame_size(const PortPlan& plan) {
+  for (const uint16_t size : {uint16_t{2048}, uint16_t{4096}})
+    if (plan.largest_frame() <= af_packet_largest_frame(size)) return size;
+  return 16384;
+}
+
+uint32_t buffers_needed(std::span<const PortPlan> plans, uint32_t workers) {
+  uint32_t count = workers * kWorkerBuffers;
+  for (const PortPlan& plan : plans)
+    count += plan.interface ? std::max(plan.interface->queues, workers) * kAfXdpBuffers : workers * kDeviceBuffers;
+  return count;
+}
+
+uint16_t large_room_needed(std::span<const PortPlan> plans) {
+  uint16_t room = 0;
+  for (const PortPlan& plan : plans) {
+    const uint16_t frame = plan.interface ? af_packet_frame_size(plan) : plan.largest_frame();
+    if (frame > kBufferRoom) room = std::max(room, frame);
+  }
+  return room;
+}
+
+uint32_t memory_needed_mb(std::span<const PortPlan> plans, uint32_t workers) {
+  const uint64_t large = large_room_needed(plans);
+  const uint64_t bytes = static_cast<uint64_t>(buffers_needed(plans, workers)) * kBufferBytes +
+                         (large == 0 ? 0 : kLargeBuffers * (large + 512));
+  return kFixedMb + static_cast<uint32_t>(bytes * 9 / 8 / (1024 * 1024));
+}
+
+}  // namespace lb::dpdk

@@ -1,0 +1,87 @@
+#include "dataplane/dpdk/tx.h"
+
+#include <rte_ethdev.h>
+
+#include "dataplane/dpdk/mbuf.h"
+
+namespace lb::dpdk {
+namespace {
+
+using stages::Slot;
+using stages::Verdict;
+
+// Slots to one egress port, in order of arrival.
+struct Outgoing {
+  std::array<rte_mbuf*, stages::kBatch> packets;
+  std::array<uint8_t, stages::kBatch> slot;
+  uint16_t count = 0;
+};
+
+uint64_t forwarded_slots(const stages::Batch& b, uint32_t n) noexcept {
+  uint64_t mask = 0;
+  for (uint32_t i = 0; i < n; i++) mask |= static_cast<uint64_t>(b.verdict[i] == Verdict::kForward) << i;
+  return mask;
+}
+
+uint64_t slots_to(uint16_t port, uint64_t slots, const stages::Batch& b) noexcept {
+  uint64_t mask = 0;
+  for (const Slot i : stages::Bits(slots)) mask |= static_cast<uint64_t>(b.egress[i] == port) << i;
+  return mask;
+}
+
+// A frame longer than the driver takes would be lost silently, or run over the driver's buffer.
+void gather(uint64_t slots, uint16_t largest_frame, const Burst& burst, stages::Batch& b, Outgoing& out) noexcept {
+  for (const Slot i : stages::Bits(slots)) {
+    if (b.length[i] > largest_frame) {
+      b.drop(i, LB_DROP_TooBig);
+      continue;
+    }
+    adopt(burst[i], b, i);
+    out.packets[out.count] = burst[i];
+    out.slot[out.count] = static_cast<uint8_t>(i);
+    out.count++;
+  }
+}
+
+// RETURNS: the slots whose buffers are the driver's now.
+uint64_t send_to(const TxQueue& to, uint64_t slots, const Burst& burst, stages::Batch& b) noexcept {
+  Outgoing out;
+  gather(slots, to.largest_frame, burst, b, out);
+  const uint16_t accepted = rte_eth_tx_burst(to.device, to.queue, out.packets.data(), out.count);
+  uint64_t taken = 0;
+  for (uint16_t k = 0; k < accepted; k++) taken |= 1ull << out.slot[k];
+  for (uint16_t k = accepted; k < out.count; k++) b.drop(out.slot[k], LB_DROP_TxFull);
+  return taken;
+}
+
+void free_all_but(uint64_t taken, const Burst& burst, uint32_t n) noexcept {
+  Burst spent;
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < n; i++)
+    if ((taken >> i & 1) == 0) spent[count++] = burst[i];
+  if (count > 0) rte_pktmbuf_free_bulk(spent.data(), count);
+}
+
+}  // namespace
+
+void send(std::span<const TxQueue> to, const Burst& burst, uint32_t n, stages::Batch& b) noexcept {
+  uint64_t left = forwarded_slots(b, n);
+  uint64_t taken = 0;
+  while (left != 0) {
+    const uint16_t port = b.egress[static_cast<Slot>(__builtin_ctzll(left))];
+    const uint64_t slots = slots_to(port, left, b);
+    left &= ~slots;
+    if (port < to.size()) {
+      taken |= send_to(to[port], slots, burst, b);
+    } else {  // a snapshot of another set of ports
+      for (const Slot i : stages::Bits(slots)) b.drop(i, LB_DROP_TxFull);
+    }
+  }
+  free_all_but(taken, burst, n);
+}
+
+void flush(std::span<const TxQueue> to) noexcept {
+  for (const TxQueue& q : to) (void)rte_eth_tx_burst(q.device, q.queue, nullptr, 0);
+}
+
+}  // namespace lb::dpdk

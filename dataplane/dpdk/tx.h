@@ -1,0 +1,18 @@
+// Stage 7: a Batch to the egress queues, one burst per port. What a queue does not accept becomes drop(TxFull). Every
+// buffer of the burst is given away: to a driver, or back to its pool; a driver's is never touched again.
+#pragma once
+
+#include <span>
+
+#include "dataplane/dpdk/queues.h"
+#include "dataplane/dpdk/rx.h"
+
+namespace lb::dpdk {
+
+// to: by PortId. REQUIRES: every slot 0..n-1 has its verdict.
+void send(std::span<const TxQueue> to, const Burst& burst, uint32_t n, stages::Batch& b) noexcept;
+
+// What a driver may still hold back for a full queue (AF_XDP's send() can answer ENOBUFS) is pushed.
+void flush(std::span<const TxQueue> to) noexcept;
+
+}  // namespace lb::dpdk

@@ -1,0 +1,63 @@
+#include "dataplane/dpdk/worker.h"
+
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <algorithm>
+
+#include <rte_pause.h>
+
+#include "dataplane/dpdk/tx.h"
+#include "dataplane/stages/count.h"
+#include "dataplane/stages/pipeline.h"
+
+namespace lb::dpdk {
+namespace {
+
+constexpr uint32_t kSpins = 64;              // empty polls before the first sleep: a gap between two bursts
+constexpr long kFirstSleep = 20'000;         // ns; doubled while nothing comes
+constexpr long kLongestSleep = 500'000;      // ns; what the smallest receive ring (512) holds at 1 M packets/s
+constexpr unsigned long kTimerSlack = 5000;  // ns; the default of 50 µs would be most of a short sleep
+
+void sleep_ns(long ns) noexcept {
+  const timespec time = {0, ns};
+  (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
+}
+
+}  // namespace
+
+void Worker::run() noexcept {
+  prctl(PR_SET_TIMERSLACK, kTimerSlack);
+  readers_.online(options_.number);
+  uint32_t idle_polls = 0;
+  while (!stop_.load(std::memory_order_relaxed)) {
+    readers_.quiescent(options_.number);
+    const model::Snapshot& snapshot = *snapshots_.read();
+    const uint64_t generation = net::raw(snapshot.generation);
+    if (generation_.load(std::memory_order_relaxed) != generation)
+      generation_.store(generation, std::memory_order_release);  // partner: generation()
+    uint32_t received = 0;
+    for (const RxQueue& queue : options_.rx) received += poll(queue, snapshot);
+    idle_polls = received == 0 ? std::min(idle_polls + 1, kSpins + 16) : 0;
+    if (idle_polls > 0) rest(idle_polls);
+  }
+  readers_.offline(options_.number);
+}
+
+uint32_t Worker::poll(const RxQueue& queue, const model::Snapshot& snapshot) noexcept {
+  uint64_t bytes = 0;
+  const uint32_t n = receive(queue, burst_, batch_, bytes);
+  if (n == 0) return 0;
+  stages::run(batch_, snapshot);
+  send(options_.tx, burst_, n, batch_);
+  stages::count(batch_, n, bytes, state_);
+  return n;
+}
+
+void Worker::rest(uint32_t idle_polls) noexcept {
+  if (idle_polls == kSpins) flush(options_.tx);
+  if (options_.idle == model::Idle::kPoll || idle_polls < kSpins) return rte_pause();
+  sleep_ns(std::min(kFirstSleep << (idle_polls - kSpins), kLongestSleep));
+}
+
+}  // namespace lb::dpdk

@@ -1,0 +1,66 @@
+#include "xdp/interface.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+#include <ifaddrs.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <unistd.h>
+
+namespace lb::xdp {
+
+net::Error no_such_interface(const std::string& ifname) {
+  return {net::Code::kNotFound, fmt::format("no network interface '{}' here; see: ip link", ifname)};
+}
+
+net::Result<net::Mac> interface_mac(const std::string& ifname) {
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0)
+    return net::Error{net::Code::kIo, fmt::format("listing network interfaces: {}", strerror(errno))};
+  net::Result<net::Mac> found = no_such_interface(ifname);
+  for (const ifaddrs* i = all; i != nullptr; i = i->ifa_next) {
+    if (ifname != i->ifa_name || i->ifa_addr == nullptr || i->ifa_addr->sa_family != AF_PACKET) continue;
+    sockaddr_ll link;
+    memcpy(&link, i->ifa_addr, sizeof(link));
+    net::Mac mac;
+    memcpy(mac.bytes.data(), link.sll_addr, mac.bytes.size());
+    found = mac;
+    break;
+  }
+  freeifaddrs(all);
+  return found;
+}
+
+std::string attached_program(const std::string& ifname) {
+  uint32_t id = 0;
+  if (bpf_xdp_query_id(static_cast<int>(if_nametoindex(ifname.c_str())), 0, &id) != 0 || id == 0) return "unknown";
+  const int fd = bpf_prog_get_fd_by_id(id);
+  if (fd < 0) return fmt::format("id {}", id);
+  bpf_prog_info info = {};
+  uint32_t length = sizeof(info);
+  const bool told = bpf_obj_get_info_by_fd(fd, &info, &length) == 0;
+  close(fd);
+  return told ? fmt::format("{}, id {}", info.name, id) : fmt::format("id {}", id);
+}
+
+net::Error bpf_error(const std::string& what, int error) {
+  switch (error) {
+    case EPERM:
+    case EACCES:
+      return {net::Code::kPermission,
+              fmt::format("{}: not permitted; run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW", what)};
+    case EOPNOTSUPP:
+    case EINVAL:
+    case ERANGE:
+    case ENOSYS:
+      return {net::Code::kUnsupported, fmt::format("{}: kernel or driver cannot: {}", what, strerror(error))};
+    default:
+      return {net::Code::kIo, fmt::format("{}: {}", what, strerror(error))};
+  }
+}
+
+}  // namespace lb::xdp
