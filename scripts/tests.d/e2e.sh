@@ -15,7 +15,7 @@ suite_run() {
     --durations=5 --junitxml="$junit" "${options[@]}" \
     "$LBD_ROOT/tests/e2e" </dev/null >"$log" 2>&1 || rc=$?
   if [[ $rc -eq 5 ]]; then return 0; fi # nothing matched the filter, or there is nothing
-  if [[ $rc -ne 0 ]]; then sed 's/^/    /' "$log" | tail -n 300; else grep -A 6 'slowest' "$log" | sed 's/^/  /' || true; fi
+  if [[ $rc -ne 0 ]]; then sed 's/^/    /' "$log" | tail -n 300; else grep -E '^[0-9.]+s (call|setup|teardown)' "$log" | sed 's/^/  /' || true; fi
   if [[ -s $junit ]]; then
     "$PYTHON" "$LBD_ROOT/scripts/lib/run_pytest.py" "$junit" "$RESULTS"
   else
