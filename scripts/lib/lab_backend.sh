@@ -5,6 +5,7 @@ LAB_BIG_BYTES=3000000
 
 backend_up() {
   local host=$1 dir=$LAB_DIR/$1
+  process_stop_session "$dir/nginx.lab-pid" "$(lab_ns "$host")"
   mkdir -p "$dir/www" "$dir/tmp"
   printf '%s\n' "$host" >"$dir/www/small"
   # Told apart by its first bytes; the same everywhere otherwise.
@@ -42,7 +43,12 @@ http {
 END
 }
 
-backend_down() { process_stop "$LAB_DIR/$1/nginx.lab-pid" "nginx of $1"; }
+backend_down() {
+  if lab_exists "$1" && ! process_alive "$LAB_DIR/$1/nginx.lab-pid"; then
+    process_stop_session "$LAB_DIR/$1/nginx.lab-pid" "$(lab_ns "$1")"
+  fi
+  process_stop "$LAB_DIR/$1/nginx.lab-pid" "nginx of $1"
+}
 
 # The real address of the backend answers from the router, over both families.
 backend_ready() {
