@@ -73,14 +73,6 @@ std::vector<MaglevEntry> permutations(std::span<const MaglevBackend> backends, u
   return entries;
 }
 
-// The order of turns. Weight decides between equal addresses, since ids differ from node to node.
-void sort_weighted(std::vector<MaglevBackend>& backends) {
-  std::erase_if(backends, [](const MaglevBackend& b) { return b.weight == 0; });
-  std::ranges::sort(backends, [](const MaglevBackend& a, const MaglevBackend& b) {
-    return std::tie(a.address, a.port, a.weight, a.id) < std::tie(b.address, b.port, b.weight, b.id);
-  });
-}
-
 }  // namespace
 
 MaglevEntry maglev_entry(const net::Address& address, uint16_t port, uint32_t weight, uint32_t size) {
@@ -93,6 +85,13 @@ MaglevEntry maglev_entry(const net::Address& address, uint16_t port, uint32_t we
   lb_sip_word(&s, lb_htons(port) | static_cast<uint64_t>(18) << 56);  // SipHash's last word: rest and length
   const uint64_t h = lb_sip_final(&s);
   return {.offset = lb_slot(h, size), .skip = 1 + lb_slot(h << 32, size - 1), .weight = weight};
+}
+
+void sort_for_maglev(std::vector<MaglevBackend>& backends) {
+  std::erase_if(backends, [](const MaglevBackend& b) { return b.weight == 0; });
+  std::ranges::sort(backends, [](const MaglevBackend& a, const MaglevBackend& b) {
+    return std::tie(a.address, a.port, a.weight, a.id) < std::tie(b.address, b.port, b.weight, b.id);
+  });
 }
 
 std::vector<uint16_t> fill_maglev(std::span<const MaglevEntry> entries, uint32_t size) {
@@ -117,7 +116,7 @@ std::vector<uint16_t> fill_maglev(std::span<const MaglevEntry> entries, uint32_t
 }
 
 std::vector<uint16_t> build_maglev(std::vector<MaglevBackend> backends, uint32_t size) {
-  sort_weighted(backends);
+  sort_for_maglev(backends);
   if (backends.empty()) return std::vector<uint16_t>(size);
   const auto entries = permutations(backends, size);
   auto table = fill_maglev(entries, size);
@@ -128,7 +127,7 @@ std::vector<uint16_t> build_maglev(std::vector<MaglevBackend> backends, uint32_t
 
 uint32_t min_slots(std::span<const MaglevBackend> backends, uint32_t size) {
   std::vector<MaglevBackend> weighted(backends.begin(), backends.end());
-  sort_weighted(weighted);
+  sort_for_maglev(weighted);
   const auto count = count_slots(fill_maglev(permutations(weighted, size), size), weighted.size());
   return *std::ranges::min_element(count);
 }

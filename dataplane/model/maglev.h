@@ -27,10 +27,14 @@ struct MaglevBackend {
   uint16_t port = 0;  // host order; 0 but in NAT modes
   uint32_t weight = 0;
   net::BackendId id{};
+  friend bool operator==(const MaglevBackend&, const MaglevBackend&) = default;
 };
 
 // The permutation of one backend in a table of `size` slots.
 MaglevEntry maglev_entry(const net::Address& address, uint16_t port, uint32_t weight, uint32_t size);
+
+// Leaves out weight 0 and sorts into the order of turns: (address, port), then weight, since ids differ between nodes.
+void sort_for_maglev(std::vector<MaglevBackend>& backends);
 
 // Slot -> index of the entry. REQUIRES: size prime, entries not empty, weights > 0, entries.size() <= size.
 std::vector<uint16_t> fill_maglev(std::span<const MaglevEntry> entries, uint32_t size);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <span>
@@ -23,7 +24,8 @@ namespace lb::model {
 struct Table {
   uint32_t size = 0;            // slots
   std::vector<uint16_t> slots;  // backend ids, network-wide of this node; 0 = none
-  uint64_t digest = 0;          // over (size, per slot the backend's address): equal on every node with the same table
+  // Over size and, per slot, the backend's address: equal on every node with the same table.
+  uint64_t digest = 0;
 };
 
 // Stable numbers for backends and services, for as long as they exist. Owned by control.
@@ -37,7 +39,8 @@ class IdTable {
     net::Address address;
     friend auto operator<=>(const BackendKey&, const BackendKey&) = default;
   };
-  // Gives ids to what is new in config, frees those of what is gone. ERRORS: kInvalid when there are more than ids.
+  // Gives ids to what is new in config, frees those of what is gone. ERRORS: kInvalid when there are more than ids;
+  // nothing has changed then.
   net::Status assign(const Config& config);
   net::BackendId backend(const BackendKey& key) const;       // kNoBackend when unknown
   net::ServiceIndex service(const std::string& name) const;  // REQUIRES: known
@@ -48,11 +51,16 @@ class IdTable {
   std::vector<net::ServiceIndex> take_fresh_services();
 
  private:
+  void assign_backends(const Config& config);
+  void assign_services(const Config& config);
+
   std::map<BackendKey, net::BackendId> backends_;
   std::map<std::string, net::ServiceIndex> services_;
-  std::vector<net::BackendId> freed_backends_, fresh_backends_;  // freed: oldest first
-  std::vector<net::ServiceIndex> freed_services_, fresh_services_;
-  uint32_t next_backend_ = 1, next_service_ = 0;
+  std::deque<net::BackendId> freed_backends_;  // oldest first
+  std::deque<net::ServiceIndex> freed_services_;
+  std::vector<net::BackendId> fresh_backends_;
+  std::vector<net::ServiceIndex> fresh_services_;
+  uint32_t next_backend_ = 1, next_service_ = 0;  // never given out yet
 };
 
 // Why a backend takes no new flows in a service of that forward mode; empty: it is eligible.
@@ -78,10 +86,11 @@ struct Snapshot {
   std::vector<const uint16_t*> table_slots;  // tables[i]->slots.data(), what the hot path reads
 
   // Not read by workers: names for explain, stats, digests.
-  std::vector<Listener> listener_names;        // lb_listener_slot::listener, lb_port_range::listener
-  std::vector<std::string> service_names;      // by ServiceIndex
-  std::map<std::string, uint64_t> configured;  // service -> digest of the table with every weight > 0 eligible
-  std::map<std::string, uint64_t> live;        // service -> digest of the table in use
+  std::vector<Listener> listener_names;    // lb_listener_slot::listener, lb_port_range::listener
+  std::vector<std::string> service_names;  // by ServiceIndex
+  // Service -> digest of its table; of both tables where it has two.
+  std::map<std::string, uint64_t> configured;  // with every weight > 0 eligible
+  std::map<std::string, uint64_t> live;        // in use
   std::vector<BackendState> backend_states;    // of every pool, in order of (pool, address)
 
   // Of flows to a listener of that family; only a dsr service with listeners of both families has two.
@@ -91,24 +100,24 @@ struct Snapshot {
 };
 
 struct CompileStats {
-  size_t tables_built = 0;   // Maglev fills done
-  size_t tables_reused = 0;  // carried over from the previous snapshot or shared within this one
+  size_t tables_built = 0;   // Maglev fills done, those that only `configured` needs included
+  size_t tables_reused = 0;  // services' tables carried over from former snapshots or shared within this one
 };
+
+class TableCache;
 
 // Remembers the tables of the last snapshots by what they were built from, so that what did not change is not rebuilt.
 // Control thread only.
 class Compiler {
  public:
-  explicit Compiler(lb_hash_key key) : key_(key) {}
-  // REQUIRES: config passed validate_services().
+  explicit Compiler(lb_hash_key key);
+  // REQUIRES: config passed validate_services(). ERRORS: kInvalid: more backends or services than ids.
   net::Result<std::shared_ptr<const Snapshot>> compile(const Config& config, const Topology& topology, IdTable& ids,
                                                        net::Generation generation, CompileStats* stats = nullptr);
 
  private:
-  struct TableKey;
-  struct Cache;
   lb_hash_key key_;
-  std::shared_ptr<Cache> cache_;
+  std::shared_ptr<TableCache> cache_;
 };
 
 // 16 lower-case hex digits, as `table digest` prints it.

@@ -1,0 +1,120 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <map>
+#include <tuple>
+
+#include "dataplane/model/compiler_parts.h"
+
+namespace lb::model {
+namespace {
+
+constexpr size_t kMinSlots = 16;
+
+bool is_empty(const lb_listener_slot& s) {
+  return s.proto == 0;
+}
+bool is_empty(const lb_address_slot& s) {
+  return s.flags == 0;
+}
+uint32_t hash_of(const lb_listener_slot& s) {
+  return lb_listener_hash(lb_address_hash(&s.addr), s.port, s.proto);
+}
+uint32_t hash_of(const lb_address_slot& s) {
+  return lb_address_hash(&s.addr);
+}
+
+// Every item within LB_MAX_PROBE slots of its hash; false when that is impossible in `size` slots.
+template <class Slot>
+bool place(const std::vector<Slot>& items, size_t size, std::vector<Slot>& table) {
+  table.assign(size, Slot{});
+  for (const Slot& item : items) {
+    const uint32_t first = hash_of(item);
+    uint32_t probe = 0;
+    while (probe < LB_MAX_PROBE && !is_empty(table[(first + probe) & (size - 1)])) probe++;
+    if (probe == LB_MAX_PROBE) return false;
+    table[(first + probe) & (size - 1)] = item;
+  }
+  return true;
+}
+
+template <class Slot>
+net::Status lay_out(const std::vector<Slot>& items, std::string_view what, std::vector<Slot>& table) {
+  const size_t start = std::bit_ceil(std::max(kMinSlots, 2 * items.size()));
+  for (size_t size = start; size <= start * 1024; size *= 2)
+    if (place(items, size, table)) return {};
+  return net::Error{net::Code::kInvalid,
+                    fmt::format("more than {} of {} {} share one place in the lookup table: change "
+                                "some of their addresses or ports",
+                                LB_MAX_PROBE, items.size(), what)};
+}
+
+struct Gathered {
+  std::vector<lb_listener_slot> exact;
+  std::map<net::Address, std::vector<lb_port_range>> by_address;  // empty: only exact listeners
+};
+
+void gather(const Listener& l, uint32_t service, uint32_t name, Gathered& out) {
+  auto& ranges = out.by_address[l.address];
+  const auto proto = net::raw(l.proto);
+  if (l.is_exact()) {
+    out.exact.push_back({.addr = l.address.raw(),
+                         .port = lb_htons(l.first),
+                         .proto = proto,
+                         .pad0 = 0,
+                         .service = service,
+                         .listener = name,
+                         .pad1 = 0});
+  } else {
+    ranges.push_back({.first = l.first,
+                      .last = l.last,
+                      .proto = proto,
+                      .any = l.is_any(),
+                      .pad = 0,
+                      .service = service,
+                      .listener = name});
+  }
+}
+
+std::vector<lb_address_slot> gather_addresses(Gathered& gathered, const Topology& topology, Snapshot& out) {
+  std::vector<lb_address_slot> slots;
+  for (auto& [address, ranges] : gathered.by_address) {
+    std::ranges::sort(ranges, [](const lb_port_range& a, const lb_port_range& b) {
+      return std::tie(a.any, a.proto, a.first) < std::tie(b.any, b.proto, b.first);
+    });
+    const bool kernel = topology.kernel_addresses.contains(address);
+    slots.push_back({.addr = address.raw(),
+                     .range_start = static_cast<uint32_t>(out.ranges.size()),
+                     .range_count = static_cast<uint32_t>(ranges.size()),
+                     .flags = static_cast<uint8_t>(LB_ADDR_USED | (kernel ? LB_ADDR_KERNEL : 0u)),
+                     .pad = {}});
+    out.ranges.insert(out.ranges.end(), ranges.begin(), ranges.end());
+  }
+  return slots;
+}
+
+}  // namespace
+
+net::Status compile_listeners(const Config& config, const Topology& topology, const IdTable& ids, Snapshot& out) {
+  Gathered gathered;
+  for (const auto& [name, service] : config.services) {
+    const uint32_t index = net::raw(ids.service(name));
+    for (const Listener& l : service.listen) {
+      gather(l, index, static_cast<uint32_t>(out.listener_names.size()), gathered);
+      out.listener_names.push_back(l);
+    }
+  }
+  if (auto status = lay_out(gathered.exact, "listeners", out.listeners); !status) return status;
+  return lay_out(gather_addresses(gathered, topology, out), "listener addresses", out.addresses);
+}
+
+std::vector<net::Address> owned_addresses(const Snapshot& snapshot) {
+  std::vector<net::Address> owned;
+  for (const lb_address_slot& slot : snapshot.addresses)
+    if (slot.flags & LB_ADDR_USED) owned.emplace_back(slot.addr);
+  std::ranges::sort(owned);
+  return owned;
+}
+
+}  // namespace lb::model
