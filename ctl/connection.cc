@@ -1,0 +1,157 @@
+#include "ctl/connection.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
+#include <cstring>
+
+#include "ctl/file_ops.h"
+#include "ctl/log.h"
+
+namespace lb::ctl {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+constexpr size_t kReadBytes = 64 << 10;  // one recvmsg()
+constexpr size_t kMaxFds = 4;            // waiting for their request; a request uses one
+
+Peer peer_of(int fd) {
+  ucred who{};
+  socklen_t length = sizeof who;
+  Peer peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) != 0) return peer;
+  peer.uid = who.uid;
+  peer.pid = who.pid;
+  auto login = read_file(fmt::format("/proc/{}/loginuid", who.pid), 64);
+  // 4294967295: nobody logged in, a service started it (audit_loginuid).
+  if (login && *login != "4294967295") peer.login_uid = std::move(login).value();
+  return peer;
+}
+
+}  // namespace
+
+Connection::Connection(asio::local::stream_protocol::socket socket, Dispatcher& dispatcher, const ServerLimits& limits)
+    : line_(std::make_shared<Line>(std::move(socket))),
+      timer_(line_->socket.get_executor()),
+      dispatcher_(dispatcher),
+      limits_(limits),
+      peer_(peer_of(line_->socket.native_handle())) {}
+
+void Connection::arm(std::chrono::milliseconds time) {
+  timer_.expires_after(time);
+  timer_.async_wait([line = std::weak_ptr<Line>(line_)](const error_code& error) {
+    const auto held = line.lock();
+    if (error || held == nullptr) return;
+    held->late = true;
+    error_code ignored;
+    held->socket.cancel(ignored);
+  });
+}
+
+void Connection::say(const Reply& reply) {
+  const std::string text = reply.line + '\n';
+  // A client that is about to be closed gets what its socket buffer takes.
+  [[maybe_unused]] ssize_t sent =
+      ::send(line_->socket.native_handle(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+std::optional<std::string> Connection::take_line() {
+  const size_t end = buffer_.find('\n', scanned_);
+  if (end == std::string::npos) {
+    scanned_ = buffer_.size();
+    return std::nullopt;
+  }
+  std::string line = buffer_.substr(0, end);
+  buffer_.erase(0, end + 1);
+  scanned_ = 0;
+  return line;
+}
+
+Connection::Received Connection::receive() {
+  const size_t before = buffer_.size();
+  buffer_.resize(before + kReadBytes);
+  iovec part{buffer_.data() + before, kReadBytes};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * 2 * kMaxFds)> control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t n = ::recvmsg(line_->socket.native_handle(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  const int error = errno;
+  buffer_.resize(before + static_cast<size_t>(std::max<ssize_t>(n, 0)));
+  if (n < 0) return error == EAGAIN || error == EINTR ? Received::kNothingYet : Received::kEnd;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+    for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
+      int fd;
+      std::memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof fd);
+      fds_.emplace_back(fd);
+    }
+  }
+  too_many_fds_ = fds_.size() > kMaxFds || (message.msg_flags & MSG_CTRUNC) != 0;
+  return n == 0 ? Received::kEnd : Received::kBytes;
+}
+
+asio::awaitable<std::optional<std::string>> Connection::read_line() {
+  if (auto line = take_line()) co_return line;
+  arm(buffer_.empty() ? limits_.idle_time : limits_.line_time);
+  while (true) {
+    error_code error;
+    co_await line_->socket.async_wait(asio::socket_base::wait_read, asio::redirect_error(asio::use_awaitable, error));
+    if (line_->late && !buffer_.empty()) {
+      say(fault_reply(-32000, net::Code::kTimeout, "the line did not end in time: a request ends with a newline"));
+    }
+    if (error || line_->late) co_return std::nullopt;
+    const bool first = buffer_.empty();
+    const Received received = receive();
+    if (received == Received::kEnd) co_return std::nullopt;
+    if (received == Received::kNothingYet) continue;
+    if (too_many_fds_) {
+      say(fault_reply(-32600, net::Code::kInvalid, "too many descriptors: a request comes with one at most"));
+      co_return std::nullopt;
+    }
+    if (auto line = take_line()) co_return line;
+    if (buffer_.size() > kMaxLine) {
+      say(fault_reply(-32600, net::Code::kInvalid,
+                      "the line is longer than 1 MiB: send a long configuration by descriptor"));
+      co_return std::nullopt;
+    }
+    if (first) arm(limits_.line_time);
+  }
+}
+
+asio::awaitable<bool> Connection::write(std::string text) {
+  for (size_t at = 0; at < text.size();) {
+    arm(limits_.write_time);
+    error_code error;
+    at += co_await line_->socket.async_write_some(asio::buffer(text.data() + at, text.size() - at),
+                                                  asio::redirect_error(asio::use_awaitable, error));
+    if (error || line_->late) co_return false;
+  }
+  timer_.cancel();
+  co_return true;
+}
+
+asio::awaitable<void> Connection::run() {
+  while (auto line = co_await read_line()) {
+    timer_.cancel();
+    if (line->size() > kMaxLine) {
+      say(fault_reply(-32600, net::Code::kInvalid,
+                      "the line is longer than 1 MiB: send a long configuration by descriptor"));
+      co_return;
+    }
+    Reply reply = dispatcher_.handle(*line, peer_, fds_);
+    reply.line += '\n';
+    if (!co_await write(std::move(reply.line)) || reply.close) co_return;
+  }
+}
+
+}  // namespace lb::ctl

@@ -1,0 +1,120 @@
+#include "ctl/dispatcher.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "ctl/log.h"
+
+namespace lb::ctl {
+namespace {
+
+using Json = nlohmann::json;
+
+// JSON-RPC 2.0 section 5.1; the last is the server's own, with data.code beside it.
+enum RpcCode { kNotJson = -32700, kNotRequest = -32600, kNoMethod = -32601, kBadParams = -32602, kRefusal = -32000 };
+
+std::string_view code_text(net::Code code) {
+  static constexpr std::array<std::string_view, 10> kTexts = {"invalid",     "not_found",  "exists",      "conflict",
+                                                              "unsupported", "permission", "unavailable", "timeout",
+                                                              "io",          "internal"};
+  return kTexts[static_cast<size_t>(code)];
+}
+
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Reply error_reply(const Json& id, int rpc_code, const net::Error& error, const std::vector<std::string>& problems) {
+  Json data = {{"code", code_text(error.code)}};
+  if (!problems.empty()) data["problems"] = problems;
+  const Json json = {{"jsonrpc", "2.0"},
+                     {"id", id},
+                     {"error", {{"code", rpc_code}, {"message", error.message}, {"data", std::move(data)}}}};
+  return {dump(json), rpc_code == kNotJson};
+}
+
+const Method* find_method(std::string_view name) {
+  for (auto family : {service_methods(), pool_methods(), backend_methods(), config_methods(), show_methods(),
+                      explain_methods(), stats_methods(), table_methods()}) {
+    for (const Method& m : family) {
+      if (m.name == name) return &m;
+    }
+  }
+  return nullptr;
+}
+
+bool is_id(const Json& id) {
+  return id.is_number() || (id.is_string() && id.get_ref<const std::string&>().size() <= 256);
+}
+
+// What is wrong with the frame of a request, empty if nothing.
+std::string_view frame_fault(const Json& request) {
+  if (request.is_array()) return "batches are not in this protocol: send one request a line";
+  if (!request.is_object()) return "a request is an object: {\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"hello\"}";
+  const auto version = request.find("jsonrpc");
+  if (version == request.end() || *version != "2.0") return "`jsonrpc` must be \"2.0\"";
+  const auto id = request.find("id");
+  if (id == request.end()) return "`id` is missing: notifications are not in this protocol";
+  if (!is_id(*id)) return "`id` must be a number or a text of at most 256 bytes";
+  const auto method = request.find("method");
+  if (method == request.end() || !method->is_string()) return "`method` must be a text";
+  return {};
+}
+
+Reply run(const Method& method, const Json& id, Call& call) {
+  auto result = net::Result<Json>(net::Error{});
+  try {
+    result = method.handler(call);
+  } catch (const std::exception& e) {
+    result = net::Error{net::Code::kInternal, fmt::format("{} failed: {}", method.name, e.what())};
+    log(LogLevel::kError, "handler_failed", {{"method", method.name}, {"why", e.what()}});
+  }
+  if (!result) {
+    return error_reply(id, call.params.faults().shape ? kBadParams : kRefusal, result.error(), call.problems);
+  }
+  return {dump({{"jsonrpc", "2.0"}, {"id", id}, {"result", std::move(*result)}})};
+}
+
+}  // namespace
+
+Reply fault_reply(int rpc_code, net::Code code, std::string_view message) {
+  return error_reply(nullptr, rpc_code, {code, std::string(message)}, {});
+}
+
+Reply Dispatcher::handle(std::string_view line, const Peer& peer, std::deque<UniqueFd>& fds) {
+  const Json request = Json::parse(line, nullptr, false);
+  if (request.is_discarded()) {
+    return fault_reply(kNotJson, net::Code::kInvalid, "not JSON: one JSON-RPC 2.0 request a line is expected");
+  }
+  const std::string_view fault = frame_fault(request);
+  if (!fault.empty()) {
+    const bool has_id = request.is_object() && request.contains("id") && is_id(request["id"]);
+    return error_reply(has_id ? request["id"] : Json(nullptr), kNotRequest, {net::Code::kInvalid, std::string(fault)},
+                       {});
+  }
+  const Json& id = request["id"];
+  const std::string name = request["method"].get<std::string>();
+  const Method* method = find_method(name);
+  if (method == nullptr) {
+    return error_reply(id, kNoMethod,
+                       {net::Code::kUnsupported, fmt::format("no method `{}` in this version", name.substr(0, 80))},
+                       {});
+  }
+  static const Json kNone = Json::object();
+  const auto params = request.find("params");
+  Faults faults;
+  Fields fields(params == request.end() ? kNone : *params, "", faults);
+  Call call{node_, name, fields, peer, std::nullopt, {}};
+  if (method->document && !fds.empty() && params != request.end() && params->is_object() && params->contains("fd")) {
+    call.fd = std::move(fds.front());
+    fds.pop_front();
+  }
+  return run(*method, id, call);
+}
+
+}  // namespace lb::ctl

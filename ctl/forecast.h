@@ -1,0 +1,42 @@
+// What a change would do to flows: tables compared slot by slot. Pure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "dataplane/model/snapshot.h"
+
+namespace lb::ctl {
+
+struct ServiceForecast {
+  std::string service;
+  double slots_moved = 0;  // share 0..1 of the hash space whose backend differs, mean of both families; new service: 1
+  size_t eligible_before = 0, eligible_after = 0;
+};
+
+// Share of hashes that two tables, of any two sizes, send to different backends. Empty tables differ from all others.
+double slots_moved(std::span<const uint16_t> before, std::span<const uint16_t> after);
+
+// Backends that a service's tables send anything to; a table that services share is counted once. One snapshot each.
+class EligibleCounter {
+ public:
+  size_t count(const model::Snapshot& snapshot, const lb_service& service);
+
+ private:
+  std::map<std::pair<const uint16_t*, const uint16_t*>, size_t> counted_;  // by the tables of IPv4 and IPv6
+};
+
+// Services that differ between two snapshots of one id table, by name; before may be null. Removed services are not
+// listed.
+std::vector<ServiceForecast> forecast(const model::Snapshot* before, const model::Snapshot& after);
+
+// The record of a service in a snapshot, by index; null when it is not in it.
+const lb_service* service_at(const model::Snapshot& snapshot, size_t index);
+
+}  // namespace lb::ctl

@@ -1,0 +1,99 @@
+// config.show, check, diff, apply
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "ctl/call.h"
+#include "ctl/file_ops.h"
+#include "ctl/json_change.h"
+#include "dataplane/model/config_text.h"
+
+namespace lb::ctl {
+namespace {
+
+using Json = nlohmann::json;
+
+// Ten times what twenty thousand backends take.
+constexpr size_t kMaxDocument = size_t{16} << 20;
+
+net::Result<Json> show(Call& call) {
+  if (auto fault = call.fault()) return *fault;
+  const Controller& control = call.control();
+  return Json{
+      {"text", model::print_config(control.config())}, {"revision", control.revision()}, {"digest", control.digest()}};
+}
+
+struct Document {
+  std::string text, file;
+};
+
+// `text`, or the descriptor that came with the request.
+net::Result<Document> read_document(Call& call) {
+  Document document;
+  document.file = call.params.text_or("file", "configuration");
+  const bool by_fd = call.params.flag("fd");
+  const bool by_text = call.params.has("text");
+  document.text = call.params.text_or("text", "");
+  if (!by_fd && !by_text) call.params.missing("text");
+  if (by_fd && by_text) {
+    call.params.fail("fd", {net::Code::kInvalid, "the configuration is in `text` already: send one of them"});
+  }
+  if (!by_fd || !call.params.ok()) return document;
+  if (!call.fd) return net::Error{net::Code::kInvalid, "`fd` is true but no descriptor came with the request"};
+  auto text = read_fd(call.fd->get(), document.file, kMaxDocument);
+  if (!text) return std::move(text).error();
+  document.text = std::move(text).value();
+  return document;
+}
+
+model::Parsed parse(const Document& document) {
+  return model::parse_config(document.text, document.file, model::no_includes());
+}
+
+std::vector<std::string> sentences(const std::vector<model::Problem>& problems) {
+  std::vector<std::string> list;
+  for (const model::Problem& p : problems) list.push_back(p.to_string());
+  return list;
+}
+
+net::Result<Json> check(Call& call) {
+  auto document = read_document(call);
+  if (auto fault = call.fault()) return *fault;
+  if (!document) return std::move(document).error();
+  return Json{{"problems", sentences(parse(*document).problems)}};
+}
+
+net::Result<Json> replace(Call& call, bool dry_run) {
+  auto document = read_document(call);
+  ChangeOptions options = dry_run ? ChangeOptions{} : read_options(call);
+  if (auto fault = call.fault()) return *fault;
+  if (!document) return std::move(document).error();
+  model::Parsed parsed = parse(*document);
+  if (!parsed.problems.empty()) {
+    call.problems = sentences(parsed.problems);
+    return model::to_error(parsed.problems);
+  }
+  if (!parsed.has_daemon) parsed.config.daemon = call.control().config().daemon;
+  options.dry_run |= dry_run;
+  auto result = call.control().replace(std::move(parsed.config), options);
+  if (!result) return std::move(result).error();
+  return change_json(*result);
+}
+
+net::Result<Json> diff(Call& call) {
+  return replace(call, true);
+}
+net::Result<Json> apply(Call& call) {
+  return replace(call, false);
+}
+
+}  // namespace
+
+std::span<const Method> config_methods() {
+  static constexpr Method kMethods[] = {
+      {"config.show", show}, {"config.check", check, true}, {"config.diff", diff, true}, {"config.apply", apply, true}};
+  return kMethods;
+}
+
+}  // namespace lb::ctl

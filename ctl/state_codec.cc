@@ -1,0 +1,68 @@
+// The format of state.json: one JSON object; `checksum` covers all other members as nlohmann::json writes them, sorted.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "ctl/digest.h"
+#include "ctl/state_store.h"
+
+namespace lb::ctl {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+net::Error damage(std::string what) {
+  return {net::Code::kInvalid, std::move(what)};
+}
+
+net::Result<State> read_members(const Json& json) {
+  State state;
+  try {
+    state.revision = json.at("revision").get<uint64_t>();
+    state.uid = json.at("uid").get<uint32_t>();
+    state.command = json.at("command").get<std::string>();
+    state.reason = json.at("reason").get<std::string>();
+    state.time_s = json.at("time_s").get<int64_t>();
+    state.config_text = json.at("config").get<std::string>();
+    state.digest = json.at("digest").get<std::string>();
+  } catch (const Json::exception&) {
+    return damage("a member is missing or of another type");
+  }
+  if (digest_hex(state.config_text) != state.digest) return damage("the configuration does not match its digest");
+  return state;
+}
+
+}  // namespace
+
+std::string encode_state(const State& state) {
+  Json json = {{"schema", kStateSchema},      {"revision", state.revision}, {"uid", state.uid},
+               {"command", state.command},    {"reason", state.reason},     {"time_s", state.time_s},
+               {"config", state.config_text}, {"digest", state.digest}};
+  json["checksum"] = digest_hex(dump(json));
+  return dump(json) + '\n';
+}
+
+net::Result<State> decode_state(const std::string& text) {
+  Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded() || !json.is_object()) return damage("it is cut short or no JSON object");
+  const auto schema = json.find("schema");
+  if (schema == json.end() || !schema->is_number_unsigned()) return damage("it has no schema number");
+  if (schema->get<uint64_t>() > kStateSchema) {
+    return net::Error{net::Code::kUnsupported,
+                      fmt::format("its schema is {}, this lbd reads {}: start the newer lbd that wrote it, or move the "
+                                  "file away to begin from the configuration file",
+                                  schema->get<uint64_t>(), kStateSchema)};
+  }
+  const auto checksum = json.find("checksum");
+  if (checksum == json.end() || !checksum->is_string()) return damage("it has no checksum");
+  const std::string told = checksum->get<std::string>();
+  json.erase(checksum);
+  if (digest_hex(dump(json)) != told) return damage("its checksum does not match");
+  return read_members(json);
+}
+
+}  // namespace lb::ctl
