@@ -17,12 +17,12 @@ struct AddService {
 };
 struct SetService {  // only what is set changes
   std::string name;
-  std::optional<std::vector<Listener>> listen;
-  std::optional<std::string> pool;
-  std::optional<Forward> forward;
-  std::optional<Schedule> schedule;
-  std::optional<uint32_t> table_size;
-  std::optional<uint8_t> prefix4, prefix6;
+  std::optional<std::vector<Listener>> listen = {};
+  std::optional<std::string> pool = {};
+  std::optional<Forward> forward = {};
+  std::optional<Schedule> schedule = {};
+  std::optional<uint32_t> table_size = {};
+  std::optional<uint8_t> prefix4 = {}, prefix6 = {};
 };
 struct RemoveService {
   std::string name;
@@ -39,9 +39,9 @@ struct AddBackend {
 };
 struct SetBackend {
   std::string pool, name;
-  std::optional<Address> address;
-  std::optional<uint32_t> weight;
-  std::optional<std::map<std::string, std::string>> labels;
+  std::optional<Address> address = {};
+  std::optional<uint32_t> weight = {};
+  std::optional<std::map<std::string, std::string>> labels = {};
 };
 struct RemoveBackend {
   std::string pool, name;

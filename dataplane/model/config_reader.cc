@@ -46,6 +46,10 @@ size_t ConfigReader::add_file(std::string name) {
 
 void ConfigReader::add_problem(Place place, std::string path, std::string message) {
   tainted_.insert(path);
+  tell(place, std::move(path), std::move(message));
+}
+
+void ConfigReader::tell(Place place, std::string path, std::string message) {
   if (problems_.size() < kMaxProblems)
     problems_.push_back({place, std::move(path), std::move(message)});
   else if (problems_.size() == kMaxProblems)
@@ -54,6 +58,10 @@ void ConfigReader::add_problem(Place place, std::string path, std::string messag
 
 void ConfigReader::refuse(const YamlNode& node, const std::string& path, std::string message) {
   add_problem({files_.size() - 1, node.line, node.column}, path, std::move(message));
+}
+
+void ConfigReader::refuse_second(const YamlNode& node, std::string path, std::string message) {
+  tell({files_.size() - 1, node.line, node.column}, std::move(path), std::move(message));
 }
 
 void ConfigReader::remember(const YamlNode& node, const std::string& path) {
@@ -103,9 +111,9 @@ std::vector<ConfigReader::Entry> ConfigReader::named_entries(const YamlNode& map
     }
     const auto [first, is_new] = seen.emplace(key.text, &key);
     if (!is_new) {
-      refuse(key, join(path, shown(key.text)),
-             fmt::format("duplicate key {}: it stands in line {}, column {} already; keep one", quote_text(key.text),
-                         first->second->line, first->second->column));
+      refuse_second(key, join(path, shown(key.text)),
+                    fmt::format("duplicate key {}: it stands in line {}, column {} already; keep one",
+                                quote_text(key.text), first->second->line, first->second->column));
       continue;
     }
     out.push_back({key.text, &key, &value, join(path, key.text)});
@@ -138,8 +146,11 @@ void ConfigReader::require(const YamlNode& map, const std::vector<Entry>& found_
     const auto told = [&](const PlacedProblem& p) {
       return p.path.starts_with(path) && p.message.find(word) != std::string::npos;
     };
-    if (is_tainted(missing) || std::any_of(problems_.begin(), problems_.end(), told)) continue;
-    refuse(map, missing, key == "version" ? "is missing: write `version: 1`" : "is missing");
+    if (is_tainted(missing)) continue;
+    if (std::any_of(problems_.begin(), problems_.end(), told))
+      tainted_.insert(missing);
+    else
+      refuse(map, missing, key == "version" ? "is missing: write `version: 1`" : "is missing: it has no default");
   }
 }
 

@@ -58,6 +58,7 @@ class ConfigReader {
   Config& config() { return config_; }
 
  private:
+  void tell(Place place, std::string path, std::string message);
   struct Entry {  // one known key of a map, told once
     std::string_view key;
     const YamlNode* key_node;
@@ -72,6 +73,7 @@ class ConfigReader {
   };
 
   void refuse(const YamlNode& node, const std::string& path, std::string message);
+  void refuse_second(const YamlNode& node, std::string path, std::string message);  // the first one is kept, and judged
   void remember(const YamlNode& node, const std::string& path);
   bool is_map(const YamlNode& node, const std::string& path, std::string_view what);
   bool is_list(const YamlNode& node, const std::string& path, std::string_view what);

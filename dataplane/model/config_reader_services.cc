@@ -25,9 +25,9 @@ bool ConfigReader::takes_name(const Entry& e, std::string_view kind) {
   }
   if (const auto first = places_.find(e.path); first != places_.end()) {
     const Place at = first->second;
-    refuse(*e.key_node, e.path,
-           fmt::format("a {} of that name stands in {}:{}:{} already: rename one", kind, files_[at.file], at.line,
-                       at.column));
+    refuse_second(*e.key_node, e.path,
+                  fmt::format("a {} of that name stands in {}:{}:{} already: rename one", kind, files_[at.file],
+                              at.line, at.column));
     return false;
   }
   remember(*e.key_node, e.path);

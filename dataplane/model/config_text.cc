@@ -139,15 +139,25 @@ net::Result<std::string> read_file(const std::string& path) {
   return text;
 }
 
+thread_local int glob_error = 0;
+
+// A folder that is not there holds nothing; one that cannot be listed is an error.
+int on_glob_error(const char*, int error) {
+  if (error == ENOENT || error == ENOTDIR) return 0;
+  glob_error = error;
+  return 1;
+}
+
 net::Result<std::vector<std::string>> glob_files(const std::string& pattern) {
   if (!has_wildcard(pattern)) return std::vector<std::string>{pattern};
   glob_t found{};
   const std::unique_ptr<glob_t, void (*)(glob_t*)> owner(&found, ::globfree);
-  const int rc = ::glob(pattern.c_str(), GLOB_ERR, nullptr, &found);  // sorted
+  glob_error = ENOMEM;
+  const int rc = ::glob(pattern.c_str(), 0, on_glob_error, &found);  // sorted
   if (rc == GLOB_NOMATCH) return std::vector<std::string>{};
   if (rc != 0)
-    return net::Error{net::Code::kIo, fmt::format("cannot list {}: {}", quote_text(pattern),
-                                                  rc == GLOB_NOSPACE ? "out of memory" : std::strerror(errno))};
+    return net::Error{net::Code::kIo,
+                      fmt::format("cannot list {}: {}", quote_text(pattern), std::strerror(glob_error))};
   return std::vector<std::string>(found.gl_pathv, found.gl_pathv + found.gl_pathc);
 }
 
