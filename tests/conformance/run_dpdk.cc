@@ -1,0 +1,147 @@
+// The cases on the DPDK engine: a worker's thread, ports whose wires are rings in this process, no huge pages, no
+// privileges. Verdicts are read off the worker's counters, one frame at a time; the bytes off the wire.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+
+#include "dataplane/dpdk/dpdk_engine.h"
+#include "tests/conformance/conformance.h"
+#include "tests/unit/dpdk/ring_port.h"
+
+namespace lb::conformance {
+namespace {
+
+using namespace std::chrono_literals;
+
+template <class T>
+T must(net::Result<T> r) {
+  if (r) return std::move(r).value();
+  std::fprintf(stderr, "%s\n", r.error().message.c_str());
+  std::abort();
+}
+
+// Rings have no kernel behind them.
+class NoFilters : public model::OwnedFilterFactory {
+ public:
+  net::Result<std::unique_ptr<model::OwnedFilter>> attach_xdp(const std::string&) override { return none(); }
+  net::Result<std::unique_ptr<model::OwnedFilter>> attach_tc(const std::string&) override { return none(); }
+
+ private:
+  static net::Error none() { return {net::Code::kUnsupported, "no kernel interface here"}; }
+};
+
+class DpdkRunner : public Runner {
+ public:
+  DpdkRunner()
+      : buffers_(must(dpdk::Buffers::create("conformance", 1023, dpdk::kBufferRoom))),
+        wan_("wan", 1, must(net::Mac::parse(packet::kPortMac))),
+        lan_("lan", 1, must(net::Mac::parse("02:00:00:00:00:02"))) {
+    model::Daemon daemon;
+    daemon.workers = {0};
+    daemon.idle = model::Idle::kSleep;
+    daemon.ports = {{.name = "wan", .device = wan_.device(), .mtu = {}},
+                    {.name = "lan", .device = lan_.device(), .mtu = {}}};
+    engine_ = must(dpdk::DpdkEngine::start(daemon, dpdk::testing::test_eal(), filters_, [](std::string_view) {}));
+  }
+
+  std::string name() const override { return "DpdkEngine"; }
+  bool kernel_copy() const override { return false; }
+  std::string why_not(const Case& c) const override {
+    for (const Step& step : c.steps)
+      if (c.headroom + step.in.bytes().size() > dpdk::kBufferRoom) return "the frame is larger than a packet buffer";
+    return {};
+  }
+
+  Outcome run(const Case& c) override {
+    must_publish(compile(*c.world));
+    const uint32_t in_use = buffers_.in_use();
+    const model::TrafficCounters traffic_before = engine_->traffic();
+    const model::CounterArray before = counters();
+    Outcome out;
+    for (const Step& step : c.steps) out.steps.push_back(run_step(step.in.bytes(), c.headroom));
+    const model::CounterArray after = counters();
+    for (size_t i = 0; i < LB_COUNT_MAX; i++) out.counters[i] = after[i] - before[i];
+    const model::TrafficCounters traffic_after = engine_->traffic();
+    out.services = difference(traffic_before.services, traffic_after.services);
+    out.backends = difference(traffic_before.backends, traffic_after.backends);
+    EXPECT_EQ(buffers_.in_use(), in_use) << "packet buffers leaked";
+    return out;
+  }
+
+ private:
+  void must_publish(std::shared_ptr<const model::Snapshot> snapshot) {
+    const auto report = engine_->publish(std::move(snapshot));
+    if (!report || !report->late.empty()) std::abort();
+  }
+
+  model::CounterArray counters() { return engine_->workers()[0].counters; }
+
+  static std::vector<lb_traffic> difference(const std::vector<lb_traffic>& before,
+                                            const std::vector<lb_traffic>& after) {
+    std::vector<lb_traffic> d(after.size());
+    for (size_t i = 0; i < d.size(); i++)
+      d[i] = {after[i].packets - before[i].packets, after[i].bytes - before[i].bytes};
+    return d;
+  }
+
+  // Counters of a batch are written one after the other: done when the sum agrees.
+  static bool settled(const model::CounterArray& before, const model::CounterArray& now) {
+    uint64_t verdicts =
+        now[LB_COUNT_Forwarded] - before[LB_COUNT_Forwarded] + now[LB_COUNT_Punted] - before[LB_COUNT_Punted];
+    for (size_t i = LB_DROP_FIRST; i <= LB_DROP_LAST; i++) verdicts += now[i] - before[i];
+    return verdicts == 1 && now[LB_COUNT_RxPackets] - before[LB_COUNT_RxPackets] == 1;
+  }
+
+  StepOutcome run_step(const packet::Bytes& frame, uint16_t headroom) {
+    const model::CounterArray before = counters();
+    if (!wan_.inject(buffers_, frame, 0, headroom)) std::abort();
+    model::CounterArray now = counters();
+    const auto until = std::chrono::steady_clock::now() + 5s;
+    while (!settled(before, now)) {
+      if (std::chrono::steady_clock::now() > until) {
+        ADD_FAILURE() << "the worker gave no verdict within 5 s";
+        return {};
+      }
+      std::this_thread::yield();
+      now = counters();
+    }
+    return read_verdict(before, now);
+  }
+
+  StepOutcome read_verdict(const model::CounterArray& before, const model::CounterArray& now) {
+    StepOutcome out;
+    if (now[LB_COUNT_Punted] != before[LB_COUNT_Punted]) out.verdict = Verdict::kPunt;
+    for (size_t i = LB_DROP_FIRST; i <= LB_DROP_LAST; i++)
+      if (now[i] != before[i]) {
+        out.verdict = Verdict::kDrop;
+        out.reason = static_cast<Drop>(i);
+      }
+    if (now[LB_COUNT_Forwarded] == before[LB_COUNT_Forwarded]) return out;
+    out.verdict = Verdict::kForward;
+    out.egress = lan_.waiting() > 0 ? kLan : kWan;
+    auto frame = out.egress == kLan ? lan_.take() : wan_.take();
+    EXPECT_TRUE(frame) << "counted as forwarded, and on no wire";
+    if (frame) out.frame = std::move(*frame);
+    EXPECT_EQ(lan_.waiting() + wan_.waiting(), 0u) << "more than one frame was sent";
+    return out;
+  }
+
+  dpdk::Buffers buffers_;
+  dpdk::testing::RingPort wan_, lan_;
+  NoFilters filters_;
+  std::unique_ptr<dpdk::DpdkEngine> engine_;
+};
+
+}  // namespace
+}  // namespace lb::conformance
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  (void)lb::dpdk::testing::test_eal();
+  lb::conformance::DpdkRunner runner;
+  lb::conformance::register_tests(runner);
+  return RUN_ALL_TESTS();
+}

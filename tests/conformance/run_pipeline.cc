@@ -1,0 +1,64 @@
+// The cases on the plain pipeline: every frame in a heap buffer that ends where the frame ends and begins where its
+// headroom begins, so that AddressSanitizer sees a byte read or written outside.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "dataplane/stages/count.h"
+#include "dataplane/stages/pipeline.h"
+#include "tests/conformance/conformance.h"
+
+namespace lb::conformance {
+namespace {
+
+class PipelineRunner : public Runner {
+ public:
+  explicit PipelineRunner(bool kernel_copy) : kernel_copy_(kernel_copy) {}
+  std::string name() const override { return kernel_copy_ ? "Pipeline" : "PipelineWithoutKernelCopy"; }
+  bool kernel_copy() const override { return kernel_copy_; }
+
+  Outcome run(const Case& c) override {
+    const auto snapshot = compile(*c.world);
+    stages::WorkerState worker;
+    Outcome out;
+    for (const Step& step : c.steps) out.steps.push_back(run_step(step.in.bytes(), c.headroom, *snapshot, worker));
+    for (size_t i = 0; i < LB_COUNT_MAX; i++) out.counters[i] = stages::peek(worker.counters[i]);
+    out.services = worker.services;
+    out.backends = worker.backends;
+    return out;
+  }
+
+ private:
+  StepOutcome run_step(const packet::Bytes& frame, uint16_t headroom, const model::Snapshot& snapshot,
+                       stages::WorkerState& worker) const {
+    const auto buffer = std::make_unique<uint8_t[]>(headroom + frame.size());
+    if (!frame.empty()) std::memcpy(buffer.get() + headroom, frame.data(), frame.size());
+    auto batch = std::make_unique<stages::Batch>();
+    const packet::Bytes mac = packet::mac_bytes(packet::kPortMac);
+    std::copy(mac.begin(), mac.end(), batch->port_mac.begin());
+    batch->kernel_copy = kernel_copy_;
+    batch->data[0] = buffer.get() + headroom;
+    batch->length[0] = static_cast<uint16_t>(frame.size());
+    batch->headroom[0] = headroom;
+    batch->start(1);
+    stages::run(*batch, snapshot);
+    stages::count(*batch, 1, frame.size(), worker);
+    return {.verdict = batch->verdict[0],
+            .reason = static_cast<Drop>(batch->reason[0]),
+            .frame = packet::Bytes(batch->data[0], batch->data[0] + batch->length[0]),
+            .egress = batch->egress[0]};
+  }
+
+  bool kernel_copy_;
+};
+
+}  // namespace
+}  // namespace lb::conformance
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  lb::conformance::PipelineRunner with(true), without(false);
+  lb::conformance::register_tests(with);
+  lb::conformance::register_tests(without);
+  return RUN_ALL_TESTS();
+}
