@@ -41,6 +41,12 @@ bpf_tc_opts opts_of(uint32_t handle) {
   return opts;
 }
 
+// net/sched/cls_api.c, tc_get_tfilter(); silence is libbpf's answer to a classic BPF filter, which has no program id.
+bool said_by_other_kind(std::string_view words) {
+  return words.empty() || words.find("filter type does not match") != std::string_view::npos ||
+         words.find("Protocol mismatch") != std::string_view::npos;
+}
+
 }  // namespace
 
 DecapFilter::DecapFilter(std::string interface, int ifindex, Direction direction)
@@ -64,8 +70,12 @@ net::Result<std::optional<ProgramInfo>> DecapFilter::attached() const {
   bpf_tc_opts opts = opts_of(handle_of(direction_));
   const int error = -bpf_tc_query(&hook, &opts);
   if (error == ENOENT) return std::optional<ProgramInfo>();
-  if (error == EINVAL && log.last_line().find("Parent Qdisc") != std::string::npos) return std::optional<ProgramInfo>();
-  if (error == EINVAL) return foreign("another kind of filter");
+  // EINVAL: a filter of another kind or protocol has the priority, or there is no qdisc or no filter at all yet. Only
+  // the kernel's words tell; should they change, attach() finds out.
+  if (error == EINVAL)
+    return said_by_other_kind(log.last_line())
+               ? net::Result<std::optional<ProgramInfo>>(foreign("another kind of filter"))
+               : std::optional<ProgramInfo>();
   if (error != 0) return bpf_error(fmt::format("asking for the tc filters at {}", words()), error);
   const auto program = program_info(opts.prog_id);
   if (!program) return program.error();

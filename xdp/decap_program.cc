@@ -121,6 +121,9 @@ net::Status DecapProgram::fill(const decap_bpf& skeleton, const model::DecapSett
   const lb_decap_settings value{.mss = settings.mss, .pad = {}};
   if (bpf_map__update_elem(maps.lbd_dcp_setting, &zero, sizeof zero, &value, sizeof value, BPF_ANY) != 0)
     return bpf_error("writing the settings of the decapsulation program", errno);
+  // Only the clamp reads them; bound to the other too, they are found even where no clamp is attached.
+  if (bpf_prog_bind_map(bpf_program__fd(skeleton.progs.lbd_decap), bpf_map__fd(maps.lbd_dcp_setting), nullptr) != 0)
+    return bpf_error("binding the settings to the decapsulation program", errno);
   return {};
 }
 
