@@ -82,7 +82,7 @@ class Compilation {
   TableCache& cache_;
   CompileStats& stats_;
   Snapshot& out_;
-  std::map<std::string, std::span<const BackendState>, std::less<>> pools_;
+  std::map<std::string, std::span<const BackendState>> pools_;
   std::map<Wanted, Chosen> chosen_;
   std::unordered_map<const Table*, uint32_t> indices_;
 };
@@ -93,26 +93,27 @@ const Reach& Compilation::reach_of(const net::Address& a) const {
   return it == topology_.reach.end() ? kUnknown : it->second;
 }
 
-// REQUIRES: ids_ was assigned from config_, so that both are in the same order.
+// REQUIRES: ids_ was assigned from config_.
 void Compilation::compile_backends() {
-  uint32_t last = 0;
-  for (const auto& [key, id] : ids_.backends()) last = std::max<uint32_t>(last, net::raw(id));
-  out_.backends.resize(last + 1);
-  out_.backend_states.reserve(ids_.backends().size());
-  auto numbered = ids_.backends().begin();
+  const auto& order = ids_.document_order();
+  const auto last = std::ranges::max_element(order);
+  out_.backends.resize(last == order.end() ? 1 : net::raw(*last) + 1u);
+  out_.backend_states.reserve(order.size());
+  auto id = order.begin();
+  std::vector<std::pair<const Backend*, net::BackendId>> sorted;
   for (const auto& [name, pool] : config_.pools) {
-    const size_t start = out_.backend_states.size();
-    for (const Backend* b : backends_by_name(pool)) {
-      const Reach& reach = reach_of(b->address);
-      const net::BackendId id = numbered++->second;
-      out_.backends[net::raw(id)] = compile_backend(b->address, reach);
-      out_.backend_states.push_back(state_of(name, *b, id, reach));
-    }
-    const auto states = std::span(out_.backend_states).subspan(start);
-    std::ranges::sort(states, [](const BackendState& a, const BackendState& b) {
-      return std::tie(a.address, a.name) < std::tie(b.address, b.name);
+    sorted.clear();
+    for (const Backend& b : pool.backends) sorted.emplace_back(&b, *id++);
+    std::ranges::sort(sorted, [](const auto& a, const auto& b) {
+      return std::tie(a.first->address, a.first->name) < std::tie(b.first->address, b.first->name);
     });
-    pools_.emplace(name, states);
+    const size_t start = out_.backend_states.size();
+    for (const auto& [backend, number] : sorted) {
+      const Reach& reach = reach_of(backend->address);
+      out_.backends[net::raw(number)] = compile_backend(backend->address, reach);
+      out_.backend_states.push_back(state_of(name, *backend, number, reach));
+    }
+    pools_.emplace(name, std::span(out_.backend_states).subspan(start));
   }
 }
 

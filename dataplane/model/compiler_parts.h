@@ -10,9 +10,6 @@
 
 namespace lb::model {
 
-// Order of (name, address): that of IdTable::backends() within one pool.
-std::vector<const Backend*> backends_by_name(const Pool& pool);
-
 // Fills listeners, addresses, ranges and listener_names. ERRORS: kInvalid: no table size keeps the bound of probes.
 net::Status compile_listeners(const Config& config, const Topology& topology, const IdTable& ids, Snapshot& out);
 

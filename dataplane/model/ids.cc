@@ -1,10 +1,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <compare>
 #include <tuple>
 #include <utility>
 
-#include "dataplane/model/compiler_parts.h"
+#include "dataplane/model/snapshot.h"
 
 namespace lb::model {
 namespace {
@@ -18,21 +19,33 @@ Id take_id(uint32_t& next, uint32_t end, std::deque<Id>& freed) {
   return id;
 }
 
-auto order_of(const std::string& pool, const std::string& name, const net::Address& address) {
-  return std::tie(pool, name, address);
+// A backend of the configuration, and where its id belongs in document order.
+struct Wanted {
+  const std::string* pool;
+  const Backend* backend;
+  size_t position;
+};
+
+std::strong_ordering compare(const IdTable::BackendKey& key, const Wanted& w) {
+  if (auto order = key.pool <=> *w.pool; order != 0) return order;
+  if (auto order = key.name <=> w.backend->name; order != 0) return order;
+  return key.address <=> w.backend->address;
+}
+
+// In the order of IdTable::backends().
+std::vector<Wanted> sorted_backends(const Config& config) {
+  std::vector<Wanted> all;
+  for (const auto& [name, pool] : config.pools) {
+    const auto start = static_cast<std::ptrdiff_t>(all.size());
+    for (const Backend& b : pool.backends) all.push_back({&name, &b, all.size()});
+    std::sort(all.begin() + start, all.end(), [](const Wanted& a, const Wanted& b) {
+      return std::tie(a.backend->name, a.backend->address) < std::tie(b.backend->name, b.backend->address);
+    });
+  }
+  return all;
 }
 
 }  // namespace
-
-std::vector<const Backend*> backends_by_name(const Pool& pool) {
-  std::vector<const Backend*> sorted;
-  sorted.reserve(pool.backends.size());
-  for (const Backend& b : pool.backends) sorted.push_back(&b);
-  std::ranges::sort(sorted, [](const Backend* a, const Backend* b) {
-    return std::tie(a->name, a->address) < std::tie(b->name, b->address);
-  });
-  return sorted;
-}
 
 net::Status IdTable::assign(const Config& config) {
   size_t backends = 0;
@@ -52,32 +65,28 @@ net::Status IdTable::assign(const Config& config) {
 
 // One walk over both sorted sequences; what is gone is freed before anything new takes a number.
 void IdTable::assign_backends(const Config& config) {
-  std::vector<std::pair<const std::string*, const Backend*>> fresh;
+  const std::vector<Wanted> wanted = sorted_backends(config);
+  document_order_.assign(wanted.size(), net::kNoBackend);
+  std::vector<Wanted> fresh;
   auto known = backends_.begin();
   const auto free_known = [&] {
     freed_backends_.push_back(known->second);
     known = backends_.erase(known);
   };
-  for (const auto& [pool_name, pool] : config.pools) {
-    for (const Backend* b : backends_by_name(pool)) {
-      const auto wanted = order_of(pool_name, b->name, b->address);
-      const auto is = [&](auto&& relation) {
-        return known != backends_.end() &&
-               relation(order_of(known->first.pool, known->first.name, known->first.address), wanted);
-      };
-      while (is(std::less<>{})) free_known();
-      if (is(std::equal_to<>{}))
-        ++known;
-      else
-        fresh.emplace_back(&pool_name, b);
-    }
+  for (const Wanted& w : wanted) {
+    std::strong_ordering order = std::strong_ordering::greater;
+    while (known != backends_.end() && (order = compare(known->first, w)) < 0) free_known();
+    if (known != backends_.end() && order == 0)
+      document_order_[w.position] = known++->second;
+    else
+      fresh.push_back(w);
   }
   while (known != backends_.end()) free_known();
-  for (const auto& [pool_name, b] : fresh) {
-    const auto [it, added] = backends_.try_emplace({*pool_name, b->name, b->address});
-    if (!added) continue;
-    it->second = take_id(next_backend_, LB_MAX_BACKENDS + 1, freed_backends_);
-    fresh_backends_.push_back(it->second);
+  for (const Wanted& w : fresh) {
+    const net::BackendId id = take_id(next_backend_, LB_MAX_BACKENDS + 1, freed_backends_);
+    backends_.emplace(BackendKey{*w.pool, w.backend->name, w.backend->address}, id);
+    fresh_backends_.push_back(id);
+    document_order_[w.position] = id;
   }
 }
 

@@ -89,9 +89,10 @@ MaglevEntry maglev_entry(const net::Address& address, uint16_t port, uint32_t we
 
 void sort_for_maglev(std::vector<MaglevBackend>& backends) {
   std::erase_if(backends, [](const MaglevBackend& b) { return b.weight == 0; });
-  std::ranges::sort(backends, [](const MaglevBackend& a, const MaglevBackend& b) {
+  const auto before = [](const MaglevBackend& a, const MaglevBackend& b) {
     return std::tie(a.address, a.port, a.weight, a.id) < std::tie(b.address, b.port, b.weight, b.id);
-  });
+  };
+  if (!std::ranges::is_sorted(backends, before)) std::ranges::sort(backends, before);
 }
 
 std::vector<uint16_t> fill_maglev(std::span<const MaglevEntry> entries, uint32_t size) {

@@ -40,12 +40,14 @@ class IdTable {
     friend auto operator<=>(const BackendKey&, const BackendKey&) = default;
   };
   // Gives ids to what is new in config, frees those of what is gone. ERRORS: kInvalid when there are more than ids;
-  // nothing has changed then.
+  // nothing has changed then. REQUIRES: names are unique in each pool.
   net::Status assign(const Config& config);
   net::BackendId backend(const BackendKey& key) const;       // kNoBackend when unknown
   net::ServiceIndex service(const std::string& name) const;  // REQUIRES: known
   const std::map<BackendKey, net::BackendId>& backends() const { return backends_; }
   const std::map<std::string, net::ServiceIndex>& services() const { return services_; }
+  // Of the last assign(): pools by name, in each the backends as they stand in the document.
+  const std::vector<net::BackendId>& document_order() const { return document_order_; }
   // Ids given out by assign() since the last call: counters of these start now.
   std::vector<net::BackendId> take_fresh_backends();
   std::vector<net::ServiceIndex> take_fresh_services();
@@ -58,7 +60,7 @@ class IdTable {
   std::map<std::string, net::ServiceIndex> services_;
   std::deque<net::BackendId> freed_backends_;  // oldest first
   std::deque<net::ServiceIndex> freed_services_;
-  std::vector<net::BackendId> fresh_backends_;
+  std::vector<net::BackendId> fresh_backends_, document_order_;
   std::vector<net::ServiceIndex> fresh_services_;
   uint32_t next_backend_ = 1, next_service_ = 0;  // never given out yet
 };

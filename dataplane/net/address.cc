@@ -29,6 +29,12 @@ bool host_bits_are_zero(std::span<const uint8_t> bytes, unsigned length) {
   return true;
 }
 
+uint64_t load_be64(const uint8_t* p) {
+  uint64_t x;
+  std::memcpy(&x, p, sizeof x);
+  return __builtin_bswap64(x);
+}
+
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -78,7 +84,8 @@ Result<Address> Address::parse(std::string_view text) {
 }
 
 Family Address::family() const noexcept {
-  return std::equal(kMapped.begin(), kMapped.end(), bytes_.begin()) ? Family::kIpv4 : Family::kIpv6;
+  const bool mapped = load_be64(bytes_.data()) == 0 && load_be64(bytes_.data() + 8) >> 32 == 0xffff;
+  return mapped ? Family::kIpv4 : Family::kIpv6;
 }
 
 lb_addr Address::raw() const noexcept {
@@ -116,7 +123,8 @@ std::string Address::to_string() const {
 
 std::strong_ordering operator<=>(const Address& a, const Address& b) noexcept {
   if (auto order = a.family() <=> b.family(); order != 0) return order;
-  return std::memcmp(a.bytes_.data(), b.bytes_.data(), a.bytes_.size()) <=> 0;
+  if (auto order = load_be64(a.bytes_.data()) <=> load_be64(b.bytes_.data()); order != 0) return order;
+  return load_be64(a.bytes_.data() + 8) <=> load_be64(b.bytes_.data() + 8);
 }
 
 Result<Mac> Mac::parse(std::string_view text) {
