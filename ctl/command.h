@@ -4,7 +4,6 @@
 // parsed, so that options may stand anywhere. An action returns an exit code and says every failure through fail().
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <iosfwd>
@@ -23,6 +22,8 @@ class App;
 }
 
 namespace lb::ctl {
+
+class Client;
 
 enum Exit : int { kDone = 0, kRefused = 1, kUsage = 2, kNoDaemon = 3, kTimedOut = 4, kInPart = 5 };
 
@@ -56,7 +57,8 @@ struct Streams {
 
 class Session {
  public:
-  explicit Session(Streams streams) : streams_(streams) {}
+  explicit Session(Streams streams);
+  ~Session();
 
   Options options;
   std::function<int()> action;  // what the named command does; set while the line is parsed
@@ -83,6 +85,7 @@ class Session {
 
   Streams streams_;
   std::unique_ptr<Renderer> renderer_;
+  std::unique_ptr<Client> client_;  // connected at the first call
   int failed_ = kDone;
 };
 

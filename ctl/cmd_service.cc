@@ -1,0 +1,98 @@
+// lbctl service list|show|add|set|remove
+#include <charconv>
+
+#include "ctl/cmd_common.h"
+
+namespace lb::ctl {
+namespace {
+
+using nlohmann::json;
+
+struct ServiceArgs {
+  std::string name;
+  std::vector<std::string> listen;
+  std::string pool, forward, schedule, source_prefix;
+  std::optional<uint32_t> table_size;
+};
+
+net::Result<json> read_prefix(const std::string& word) {
+  unsigned v4 = 0, v6 = 0;
+  const char* end = word.data() + word.size();
+  const auto first = std::from_chars(word.data(), end, v4);
+  if (first.ec == std::errc() && first.ptr != end && *first.ptr == ',') {
+    const auto second = std::from_chars(first.ptr + 1, end, v6);
+    if (second.ec == std::errc() && second.ptr == end) return json{v4, v6};
+  }
+  return net::Error{net::Code::kInvalid,
+                    "--source-prefix \"" + word + "\": write the bits of IPv4 and IPv6 that count, as in 32,64"};
+}
+
+net::Result<json> read_service(const ServiceArgs& args) {
+  json service = json::object();
+  if (!args.listen.empty()) service["listen"] = args.listen;
+  if (!args.pool.empty()) service["pool"] = args.pool;
+  if (!args.forward.empty()) service["forward"] = args.forward;
+  if (!args.schedule.empty()) service["schedule"] = args.schedule;
+  if (args.table_size) service["table_size"] = *args.table_size;
+  if (args.source_prefix.empty()) return service;
+  auto prefix = read_prefix(args.source_prefix);
+  if (!prefix) return prefix.error();
+  service["source_prefix"] = std::move(*prefix);
+  return service;
+}
+
+void add_options(CLI::App& verb, ServiceArgs& args, bool required) {
+  verb.add_option("NAME", args.name, "The service")->required();
+  add_repeated(verb, "--listen", args.listen, "ADDRESS:PORT/PROTO, PORT also a range or *; repeat for more")
+      .required(required)
+      ->type_name("LISTENER");
+  verb.add_option("--pool", args.pool, "The pool of its backends")->required(required)->type_name("POOL");
+  verb.add_option("--forward", args.forward, "ipip (default) or dsr")->type_name("MODE");
+  verb.add_option("--schedule", args.schedule, "maglev (default) or source-hash")->type_name("SCHEDULE");
+  verb.add_option("--table-size", args.table_size, "Slots of its table, a prime from 251 to 655373 (default 65537)")
+      ->type_name("N");
+  verb.add_option("--source-prefix", args.source_prefix,
+                  "Bits of a client's address that count for source-hash (default 32,64)")
+      ->type_name("IPV4,IPV6");
+}
+
+int add(Session& session, const ServiceArgs& args) {
+  auto service = read_service(args);
+  if (!service) return session.usage(service.error().message);
+  (*service)["name"] = args.name;
+  return session.change("service.add", {{"service", *service}});
+}
+
+int set(Session& session, const ServiceArgs& args) {
+  auto service = read_service(args);
+  if (!service) return session.usage(service.error().message);
+  if (service->empty()) {
+    return session.usage(
+        "nothing to set: give --listen, --pool, --forward, --schedule, --table-size or --source-prefix");
+  }
+  return session.change("service.set", {{"name", args.name}, {"set", *service}});
+}
+
+}  // namespace
+
+void add_service_commands(CLI::App& app, Session& session) {
+  CLI::App& noun = add_noun(app, "service", "Services: listeners, their pool, how to choose and forward");
+  const auto args = std::make_shared<ServiceArgs>();
+  const auto named = [args](CLI::App& verb) { verb.add_option("NAME", args->name, "The service")->required(); };
+
+  add_verb(noun, "list", "List services with their traffic", session,
+           [&session] { return session.ask("service.list", json::object(), view_services); });
+  named(add_verb(noun, "show", "Show one service and its backends", session, [&session, args] {
+    return session.ask("service.show", {{"name", args->name}}, view_service);
+  }));
+  add_options(add_verb(noun, "add", "Add a service", session, [&session, args] { return add(session, *args); }), *args,
+              true);
+  add_options(add_verb(noun, "set", "Change what is given, leave the rest; --listen replaces all listeners", session,
+                       [&session, args] { return set(session, *args); }),
+              *args, false);
+  named(add_verb(noun, "remove", "Remove a service", session, [&session, args] {
+    return session.change("service.remove", {{"name", args->name}});
+  }));
+}
+
+}  // namespace lb::ctl

@@ -1,0 +1,101 @@
+// What a packet gets, for people: a paragraph for one flow, a table for many.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "ctl/render.h"
+#include "ctl/render_text.h"
+#include "dataplane/model/counters.h"
+
+namespace lb::ctl {
+namespace {
+
+using nlohmann::json;
+
+std::string backend_name(const json& answer) {
+  const json& b = member(answer, "backend");
+  return b.is_object() ? text_of(b, "pool") + "/" + text_of(b, "name") : "-";
+}
+
+std::string help_of(const std::string& reason) {
+  for (const auto& info : model::counters()) {
+    if (info.name == reason) return std::string(info.help);
+  }
+  return "";
+}
+
+std::string flow_text(const json& answer) {
+  const json& f = member(answer, "flow");
+  if (!f.is_object()) return "this packet";
+  return fmt::format("{} {} -> {}", text_of(f, "proto"), text_of(f, "source"), text_of(f, "destination"));
+}
+
+void view_verdict(const json& a, Text& text) {
+  const std::string verdict = text_of(a, "verdict"), flow = flow_text(a);
+  if (verdict == "forwarded") {
+    const std::string address = text_of(member(a, "backend"), "address");
+    return text.line(fmt::format("{} is forwarded to {} ({}).", flow, backend_name(a), address), Tone::kGood);
+  }
+  if (verdict == "punted") return text.line(flow + " is left to the kernel: its destination is no listener's address.");
+  const std::string reason = text_of(a, "reason");
+  text.line(fmt::format("{} is {}: {} ({}).", flow, verdict, reason, help_of(reason)), Tone::kBad);
+}
+
+std::string present(const json& object, std::string_view key) {
+  return member(object, key).is_null() ? "" : text_of(object, key);
+}
+
+std::string outer_text(const json& a) {
+  const json& outer = member(a, "outer");
+  if (outer.is_string()) return outer.get<std::string>();
+  if (!outer.is_object()) return "";
+  return fmt::format("{} -> {}", text_of(outer, "source"), text_of(outer, "destination"));
+}
+
+void view_one(const json& a, Text& text) {
+  view_verdict(a, text);
+  const std::string slot = present(a, "slot"), hash = present(a, "hash");
+  const json& egress = member(a, "egress");
+  const bool leaves = text_of(a, "verdict") == "forwarded";
+  text.facts({
+      {"  listener", {present(a, "listener")}},
+      {"  service", {present(a, "service")}},
+      {"  schedule", {present(a, "schedule")}},
+      {"  hash", {hash}},
+      {"  slot", {slot}},
+      {"  forward", {present(a, "forward")}},
+      {"  outer", {outer_text(a)}},
+      {"  egress",
+       {egress.is_object() ? fmt::format("port {}, MAC {} -> {}", text_of(egress, "port"), text_of(egress, "src_mac"),
+                                         text_of(egress, "dst_mac"))
+                           : ""}},
+      {"  size",
+       {leaves ? fmt::format("{} bytes in, {} bytes out", text_of(a, "in_bytes"), text_of(a, "out_bytes"))
+               : text_of(a, "in_bytes") + " bytes"}},
+      {"  generation", {present(a, "generation")}},
+  });
+}
+
+}  // namespace
+
+void view_explain(const json& result, Text& text) {
+  const json& answers = member(result, "answers");
+  if (!answers.is_array() || answers.empty()) return text.line("nothing to explain");
+  if (answers.size() == 1) return view_one(answers[0], text);
+  std::vector<std::vector<Cell>> rows;
+  for (const json& a : answers) {
+    const json& f = member(a, "flow");
+    const std::string reason = present(a, "reason");
+    rows.push_back({text_cell(f, "proto"),
+                    text_cell(f, "source"),
+                    text_cell(f, "destination"),
+                    {text_of(a, "verdict") + (reason.empty() ? "" : "(" + reason + ")")},
+                    text_cell(a, "service"),
+                    exact_cell(a, "slot"),
+                    {backend_name(a)},
+                    {text_of(member(a, "backend"), "address")}});
+  }
+  text.table({"proto", "source", "destination", "verdict", "service", "slot", "backend", "address"}, rows);
+}
+
+}  // namespace lb::ctl
