@@ -93,7 +93,6 @@ World random_world(Random& random) {
 struct Answer {
   std::optional<std::string> service;  // nullopt: no listener
   bool owned = false, kernel = false;
-  friend bool operator==(const Answer&, const Answer&) = default;
 };
 
 // What the configuration says, read plainly.

@@ -283,6 +283,19 @@ TEST(Snapshot, SchedulesArePassedOn) {
   EXPECT_EQ(s->services[0].table_size, kSlots);
 }
 
+// Frozen with hash-version 1, as docs/decisions/002-maglev.md publishes them.
+TEST(Snapshot, FrozenDigests) {
+  World w;
+  w.backend("fe", "a", "10.0.0.11");
+  w.backend("fe", "b", "10.0.0.12", 50);
+  w.backend("fe", "c", "2001:db8:1::12", 10);
+  w.service("small", "fe", {"192.0.2.1:80/tcp"});
+  w.service("large", "fe", {"192.0.2.1:81/tcp"}).table_size = kDefaultTableSize;
+  const auto s = w.compile();
+  EXPECT_EQ(digest_text(s->live.at("small")), "821e71d1ec907c82");
+  EXPECT_EQ(digest_text(s->live.at("large")), "ab5c05168d430827");
+}
+
 TEST(Snapshot, DigestTextIsSixteenLowerCaseHexDigits) {
   EXPECT_EQ(digest_text(0xABC), "0000000000000abc");
 }
