@@ -59,10 +59,14 @@ class DecapRun : public testing::Test {
     Ran out{.verdict = 0, .bytes = packet::Bytes(frame.size() + 256)};
     __sk_buff context{};
     context.gso_size = gso_size;
-    LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame.data(), .data_out = out.bytes.data(),
-                .data_size_in = static_cast<uint32_t>(frame.size()),
-                .data_size_out = static_cast<uint32_t>(out.bytes.size()), .ctx_in = &context,
-                .ctx_size_in = sizeof context);
+    bpf_test_run_opts opts{};
+    opts.sz = sizeof opts;
+    opts.data_in = frame.data();
+    opts.data_size_in = static_cast<uint32_t>(frame.size());
+    opts.data_out = out.bytes.data();
+    opts.data_size_out = static_cast<uint32_t>(out.bytes.size());
+    opts.ctx_in = &context;
+    opts.ctx_size_in = sizeof context;
     EXPECT_EQ(bpf_prog_test_run_opts(fd, &opts), 0) << strerror(errno) << "\n" << packet::describe(frame);
     out.verdict = opts.retval;
     out.bytes.resize(opts.data_size_out);
