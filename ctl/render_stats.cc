@@ -74,10 +74,29 @@ void view_headline(const json& s, Text& text) {
   if (news.empty()) return text.line(fmt::format("{}: ok; {}", text_of(s, "node"), facts), Tone::kGood);
   text.line(fmt::format("{}: {}; {}", text_of(s, "node"), join(news), facts), Tone::kBad);
   if (drifted) {
-    text.line(fmt::format("- drift: {}; `lbctl config diff {}` shows the difference", text_of(drift, "why"),
-                          text_of(drift, "file")));
+    const std::string file = text_of(drift, "file");
+    text.line(fmt::format("- drift: {} is not what runs, {}; `lbctl config diff {}` shows all", file,
+                          text_of(drift, "why"), file));
   }
   for (const std::string& problem : problems) text.line("- " + problem);
+}
+
+// A page: of many services those with the smallest share of eligible backends, then the busiest.
+void view_worst_services(const json& s, Text& text) {
+  constexpr size_t kShown = 20;
+  const json& all = member(s, "services");
+  if (!all.is_array() || all.size() <= kShown) return view_services(s, text);
+  std::vector<json> services(all.begin(), all.end());
+  const auto health = [](const json& one) {
+    return static_cast<double>(number_of(one, "eligible")) /
+           static_cast<double>(std::max<uint64_t>(number_of(one, "backends"), 1));
+  };
+  std::stable_sort(services.begin(), services.end(), [&](const json& a, const json& b) {
+    return std::pair(health(a), number_of(b, "packets")) < std::pair(health(b), number_of(a, "packets"));
+  });
+  services.resize(kShown);
+  view_services({{"services", services}}, text);
+  text.line(fmt::format("and {} services more, healthier or less busy: `lbctl service list`", all.size() - kShown));
 }
 
 }  // namespace
@@ -85,7 +104,7 @@ void view_headline(const json& s, Text& text) {
 void view_summary(const json& s, Text& text) {
   view_headline(s, text);
   text.blank();
-  view_services(s, text);
+  view_worst_services(s, text);
   text.blank();
   view_workers(s, text);
   const json& totals = member(s, "totals");

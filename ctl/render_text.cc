@@ -87,6 +87,10 @@ void Text::table(const std::vector<std::string>& columns, const std::vector<std:
     size_t owed = 0;  // spaces, written only when something follows
     for (size_t i = 0; i < row.size(); i++) {
       const std::string text = printable(row[i].text);
+      if (text.empty()) {
+        owed += widths[i] + 2;
+        continue;
+      }
       const size_t pad = widths[i] - width(text);
       out += std::string(owed + (row[i].right ? pad : 0), ' ') + toned(text, row[i].tone);
       owed = 2 + (row[i].right ? 0 : pad);
