@@ -83,6 +83,12 @@ Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
+Json flow_json(const model::ExplainRequest& flow) {
+  return {{"proto", net::to_string(flow.proto)},
+          {"source", flow.source.to_string()},
+          {"destination", flow.destination.to_string()}};
+}
+
 Json answer_json(const Controller& control, const View& view, const model::Explanation& e) {
   Json json = {{"verdict", e.verdict},
                {"reason", e.reason},
@@ -125,7 +131,9 @@ net::Result<Json> explain(Call& call) {
   for (const model::ExplainRequest& flow : flows) {
     auto explanation = call.control().engine().explain(flow);
     if (!explanation) return std::move(explanation).error();
-    answers.push_back(answer_json(call.control(), view, *explanation));
+    Json answer = answer_json(call.control(), view, *explanation);
+    answer["flow"] = flow_json(flow);
+    answers.push_back(std::move(answer));
   }
   return Json{{"generation", call.control().generation()}, {"answers", std::move(answers)}};
 }

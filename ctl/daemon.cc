@@ -1,0 +1,173 @@
+#include "ctl/daemon.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+
+#include "ctl/controller.h"
+#include "ctl/dispatcher.h"
+#include "ctl/drift.h"
+#include "ctl/hash_key.h"
+#include "ctl/log.h"
+#include "ctl/netlink.h"
+#include "ctl/server.h"
+#include "ctl/socket_claim.h"
+#include "ctl/state_store.h"
+#include "dataplane/model/config_text.h"
+
+namespace lb::ctl {
+namespace {
+
+namespace asio = boost::asio;
+
+class Prepared : public Control {
+ public:
+  Prepared(SocketClaim claim, std::unique_ptr<StateStore> state_store, lb_hash_key hash_key, model::Config running,
+           std::string file)
+      : socket(std::move(claim)),
+        store(std::move(state_store)),
+        key(hash_key),
+        what_runs(std::move(running)),
+        config_path(std::move(file)) {}
+  const model::Config& config() const override { return what_runs; }
+
+  SocketClaim socket;
+  std::unique_ptr<StateStore> store;
+  lb_hash_key key;
+  model::Config what_runs;
+  std::string config_path;
+  std::optional<State> state;
+  std::vector<std::string> notes;
+};
+
+// Services and pools of the state with the daemon of the file.
+net::Result<model::Config> config_of(const State& state, const model::Config& file, const std::string& path) {
+  model::Parsed parsed = model::parse_config(state.config_text, path, model::no_includes());
+  if (!parsed.problems.empty()) {
+    return net::Error{
+        net::Code::kInvalid,
+        fmt::format("the state in {} is whole but not valid for this lbd, revision {}:\n{}\nstart the lbd "
+                    "that wrote it, or move the file away to begin from the configuration file",
+                    path, state.revision, model::to_error(parsed.problems).message)};
+  }
+  parsed.config.daemon = file.daemon;
+  return std::move(parsed.config);
+}
+
+std::vector<PortLink> port_links(const model::Config& config, model::Engine& engine) {
+  std::vector<PortLink> links;
+  const auto& configured = config.daemon.ports;
+  for (const model::PortCounters& p : engine.ports()) {
+    const size_t i = net::raw(p.port);
+    const uint16_t mtu = i < configured.size() ? configured[i].mtu.value_or(p.mtu) : p.mtu;
+    links.push_back({p.ifname, p.port, mtu});
+  }
+  return links;
+}
+
+// SIGHUP, `systemctl reload`: the configuration file's services and pools become ours, with every guard.
+void reload(Controller& controller, const std::string& path) {
+  model::Parsed parsed = model::load_config(path, model::file_reader());
+  if (!parsed.problems.empty()) {
+    log(LogLevel::kError, "reload_refused", {{"file", path}, {"why", model::to_error(parsed.problems).message}});
+    return;
+  }
+  if (!parsed.has_daemon) parsed.config.daemon = controller.config().daemon;
+  ChangeOptions options;
+  options.author.uid = geteuid();
+  options.author.command = "reload";
+  auto result = controller.replace(std::move(parsed.config), options);
+  if (!result) {
+    log(LogLevel::kError, "reload_refused", {{"file", path}, {"why", result.error().message}});
+  } else if (!result->changed) {
+    log(LogLevel::kInfo, "reload_without_change", {{"file", path}});
+  }
+}
+
+class Loop {
+ public:
+  Loop(Prepared& prepared, model::Engine& engine)
+      : prepared_(prepared), engine_(engine), signals_(io_, SIGTERM, SIGINT, SIGHUP) {}
+
+  net::Status run() {
+    std::signal(SIGPIPE, SIG_IGN);
+    auto topology = open_netlink(io_, port_links(prepared_.what_runs, engine_));
+    if (!topology) return std::move(topology).error();
+    Controller controller(engine_, **topology, *prepared_.store, prepared_.key);
+    if (auto started = controller.start(prepared_.what_runs, prepared_.state); !started) return started;
+    (*topology)->on_change([&] { controller.topology_changed(); });
+    Drift drift(prepared_.config_path);
+    Node node{controller, drift, std::chrono::system_clock::now(), prepared_.notes};
+    const std::string& why = drift.check(controller.config(), controller.revision());
+    if (!why.empty()) log(LogLevel::kWarning, "drift", {{"file", drift.path()}, {"why", why}});
+    Dispatcher dispatcher(node);
+    Server server(io_, prepared_.socket.release_listener(), dispatcher);
+    server.start();
+    wait_for_signal(controller);
+    log(LogLevel::kInfo, "ready", {{"socket", prepared_.what_runs.daemon.socket}, {"pid", getpid()}});
+    io_.run();
+    log(LogLevel::kInfo, "stopped");
+    return {};
+  }
+
+ private:
+  void wait_for_signal(Controller& controller) {
+    signals_.async_wait([this, &controller](const boost::system::error_code& error, int signal) {
+      if (error) return;
+      if (signal != SIGHUP) {
+        log(LogLevel::kInfo, "stopping", {{"signal", signal}});
+        io_.stop();
+        return;
+      }
+      reload(controller, prepared_.config_path);
+      wait_for_signal(controller);
+    });
+  }
+
+  Prepared& prepared_;
+  model::Engine& engine_;
+  asio::io_context io_{1};
+  asio::signal_set signals_;
+};
+
+}  // namespace
+
+net::Result<std::unique_ptr<Control>> prepare_control(const model::Config& config, const std::string& config_path) {
+  auto socket = SocketClaim::take(config.daemon.socket);
+  if (!socket) return std::move(socket).error();
+  auto store = std::make_unique<StateStore>(config.daemon.state_dir);
+  if (auto opened = store->open(); !opened) return opened.error();
+  auto key = load_hash_key(config.daemon.hash_key_file);
+  if (!key) return std::move(key).error();
+  auto loaded = store->load();
+  if (!loaded) return std::move(loaded).error();
+
+  model::Config running = config;
+  if (loaded->state) {
+    auto from_state = config_of(*loaded->state, config, store->path());
+    if (!from_state) return std::move(from_state).error();
+    running = std::move(from_state).value();
+  }
+  auto prepared =
+      std::make_unique<Prepared>(std::move(socket).value(), std::move(store), *key, std::move(running), config_path);
+  prepared->state = std::move(loaded->state);
+  if (!loaded->damaged.empty()) {
+    prepared->notes.push_back(fmt::format("{}; services and pools are those of {}", loaded->damaged, config_path));
+    log(LogLevel::kError, "state_damaged", {{"why", prepared->notes.back()}});
+  }
+  return std::unique_ptr<Control>(std::move(prepared));
+}
+
+int run_control(Control& control, model::Engine& engine) {
+  // Made by prepare_control(), the only one who makes any.
+  Loop loop(static_cast<Prepared&>(control), engine);
+  auto done = loop.run();
+  if (done) return 0;
+  log(LogLevel::kError, "failed", {{"why", done.error().message}});
+  return 1;
+}
+
+}  // namespace lb::ctl
