@@ -36,8 +36,8 @@ net::Result<std::unique_ptr<Device>> Device::open(const DeviceOptions& options, 
   std::string created;
   if (rte_eth_dev_get_port_by_name(options.name.c_str(), &id) != 0) {
     const int failed = rte_vdev_init(options.name.c_str(), options.arguments.c_str());
-    // The bus answers 1 when no driver wants the name.
-    if (failed > 0 || failed == -ENOENT) return unknown_driver(options);
+    // The bus answers 1 or -1, without a word, when no driver knows the name.
+    if (failed > 0 || failed == -ENOENT || (failed == -1 && !eal.has_complaints())) return unknown_driver(options);
     if (failed < 0) return refused(options, "cannot be opened", -failed, eal);
     created = options.name;
     if (rte_eth_dev_get_port_by_name(options.name.c_str(), &id) != 0) {

@@ -222,4 +222,9 @@ std::string Eal::take_complaints() {
   return std::exchange(log_stream_->complaints, {});
 }
 
+bool Eal::has_complaints() {
+  const std::lock_guard lock(log_stream_->mutex);
+  return !log_stream_->complaints.empty();
+}
+
 }  // namespace lb::dpdk

@@ -38,6 +38,7 @@ class Eal {
   static uint32_t lcore_of(uint32_t worker) noexcept { return worker + 1; }
   // What DPDK logged since the last call, for the sentence of an error; the lines went to the log too.
   std::string take_complaints();
+  bool has_complaints();
 
  private:
   struct LogStream;
