@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only
 // The XDP half of an AF_XDP port: what lbd owns goes to the socket of its queue, the rest to the kernel, untouched.
 //
 // libxdp (1.3) adopts a program that is already attached when it looks like its own default one: a function named
@@ -16,9 +16,7 @@ struct {
   __uint(value_size, sizeof(__u32));
 } xsks_map SEC(".maps");
 
-struct {
-  __uint(xsk_prog_version, 1);
-} xsk_prog_version SEC("xdp_metadata");
+__uint(xsk_prog_version, 1) SEC("xdp_metadata");
 
 volatile int refcnt = 1;
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only
 // The kernel's half of an AF_PACKET port: lbd reads its own copy of every frame before tc ingress runs, here the
 // kernel's copy of what lbd owns ends. Frames to other hosts (promiscuous mode, flooding) are none of ours: pkt_type.
 #include <linux/if_packet.h>
