@@ -7,16 +7,19 @@ import argparse
 import asyncio
 import json
 import sys
+import time
 from urllib.parse import urlsplit
 
 
 async def one(args, host, port, path, local_port):
     result = {}
     writer = None
+    phase, start = "handshake", time.time()
     try:
         local = ("::" if ":" in host else "0.0.0.0", local_port) if local_port else None
         reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port, local_addr=local), args.timeout)
         source = writer.get_extra_info("sockname")
+        phase = "answer"
         result = {"source": source[0], "source_port": source[1], "destination": host, "port": port}
         name = f"[{host}]" if ":" in host else host
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
@@ -30,7 +33,7 @@ async def one(args, host, port, path, local_port):
         if result["status"] != 200 or int(headers.get("content-length", -1)) != len(body):
             result["error"] = f"status {result['status']}, {len(body)} of {headers.get('content-length')} bytes"
     except (OSError, asyncio.TimeoutError, ValueError, IndexError) as error:
-        result["error"] = f"{type(error).__name__}: {error}"
+        result["error"] = f"{phase}: {type(error).__name__}: {error} (begun at {start:.3f})"
     finally:
         if writer:
             writer.close()
