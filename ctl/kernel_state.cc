@@ -238,7 +238,9 @@ const Neighbour* KernelState::neighbour(const NeighbourKey& key) const {
 }
 
 std::optional<net::Address> KernelState::source_on(int index, net::Family family) const {
-  for (auto it = addresses_.lower_bound({index, net::Address()}); it != addresses_.end() && it->first == index; ++it) {
+  static constexpr uint8_t kZero[4] = {};
+  const std::pair first(index, net::Address::from_ipv4(kZero));  // the least address: IPv4 comes before IPv6
+  for (auto it = addresses_.lower_bound(first); it != addresses_.end() && it->first == index; ++it) {
     const net::Address& a = it->second;
     if (a.family() == family && !a.is_link_local() && !a.is_loopback()) return a;
   }

@@ -1,0 +1,270 @@
+// Every method of docs/protocol.md over a real socket.
+#include <gtest/gtest.h>
+
+#include "tests/unit/ctl/client.h"
+
+namespace lb::ctl {
+namespace {
+
+using Json = nlohmann::json;
+
+class MethodsTest : public ServerFixture {
+ protected:
+  void SetUp() override {
+    boot();
+    client_.emplace(socket_);
+    ASSERT_TRUE(client_->connected());
+  }
+  Json result(const std::string& method, Json params = Json::object()) {
+    return client_->result(method, std::move(params));
+  }
+  auto refusal(const std::string& method, Json params = Json::object()) {
+    return client_->refusal(method, std::move(params));
+  }
+  std::optional<TestClient> client_;
+};
+
+TEST_F(MethodsTest, HelloTellsWhoAnswers) {
+  const Json hello = result("hello");
+  EXPECT_EQ(hello["protocol"], 1);
+  EXPECT_EQ(hello["pid"], getpid());
+  EXPECT_EQ(hello["engine"], "dpdk");
+  EXPECT_EQ(hello["revision"], 1);
+}
+
+TEST_F(MethodsTest, ServicesCanBeAddedSetShownAndRemoved) {
+  Json change = result(
+      "service.add",
+      {{"service",
+        {{"name", "new"}, {"listen", {"192.0.2.9:443/tcp"}}, {"pool", "be"}, {"forward", "dsr"}, {"table_size", 251}}},
+       {"reason", "why not"}});
+  EXPECT_EQ(change["changed"], true);
+  EXPECT_EQ(change["revision"], 2);
+  EXPECT_EQ(change["forecast"][0]["service"], "new");
+  EXPECT_EQ(change["forecast"][0]["slots_moved"], 1.0);
+  Json show = result("service.show", {{"name", "new"}});
+  EXPECT_EQ(show["forward"], "dsr");
+  EXPECT_EQ(show["backends"][0]["name"], "be1");
+  EXPECT_EQ(show["backends"][0]["address"], "10.0.1.1");
+  EXPECT_EQ(show["eligible"], 1);
+  EXPECT_EQ(show["live"], show["configured"]);
+  change =
+      result("service.set", {{"name", "new"}, {"set", {{"schedule", "source-hash"}, {"source_prefix", {24, 56}}}}});
+  EXPECT_EQ(change["changed"], true);
+  show = result("service.show", {{"name", "new"}});
+  EXPECT_EQ(show["schedule"], "source-hash");
+  EXPECT_EQ(show["source_prefix"], Json({24, 56}));
+  EXPECT_EQ(show["forward"], "dsr");
+  EXPECT_EQ(result("service.list")["services"].size(), 3u);
+  change = result("service.remove", {{"name", "new"}});
+  EXPECT_EQ(change["changed"], true);
+  EXPECT_EQ(result("service.list")["services"].size(), 2u);
+}
+
+TEST_F(MethodsTest, RefusalsCarryTheirCodes) {
+  using P = std::pair<std::string, std::string>;
+  EXPECT_EQ(refusal("service.show", {{"name", "x"}}), (P{"not_found", "there is no service `x`; there are: dns, web"}));
+  EXPECT_EQ(refusal("pool.show", {{"name", "x"}}), (P{"not_found", "there is no pool `x`; there are: be, fe"}));
+  EXPECT_EQ(
+      refusal("service.add", {{"service", {{"name", "web"}, {"listen", {"192.0.2.9:1/tcp"}}, {"pool", "fe"}}}}).first,
+      "exists");
+  EXPECT_EQ(refusal("service.set", {{"name", "web"}, {"set", {{"forward", "gue"}}}}).first, "unsupported");
+  EXPECT_EQ(refusal("service.set", {{"name", "web"}, {"set", {{"forward", "teleport"}}}}).first, "invalid");
+  EXPECT_EQ(refusal("service.set", {{"name", "web"}, {"set", {{"listen", {"192.0.2.300:1/tcp"}}}}}).first, "invalid");
+  EXPECT_EQ(refusal("service.set", {{"name", "web"}, {"set", {{"table_size", 252}}}}).first, "invalid");
+  EXPECT_EQ(refusal("service.set", {{"name", "web"}, {"set", {{"table_size", -1}}}}).first, "invalid");
+  EXPECT_EQ(refusal("service.set", {{"name", "web"}, {"set", {{"colour", "red"}}}})
+                .second.find("unknown parameter `set.colour`"),
+            0u);
+  EXPECT_EQ(refusal("service.set", {{"name", "web"}}).second, "parameter `set` is missing");
+  EXPECT_EQ(refusal("pool.remove", {{"name", "fe"}}).first, "conflict");
+  EXPECT_EQ(refusal("backend.set", {{"select", {{"names", {"fe/*"}}}}, {"set", {{"weight", 1}}}}).first, "conflict");
+  EXPECT_EQ(refusal("backend.set", {{"select", {{"names", {"fe/fe11"}}}}, {"set", {{"weight", 1001}}}}).first,
+            "invalid");
+  EXPECT_EQ(refusal("backend.remove", Json::object()).second, "parameter `select` is missing");
+  EXPECT_EQ(refusal("service.remove", {{"name", "web"}, {"expect_revision", 9}}).first, "conflict");
+  EXPECT_EQ(refusal("table.digest", {{"service", "x"}}).first, "not_found");
+  EXPECT_EQ(result("hello")["revision"], 1) << "nothing changed";
+}
+
+TEST_F(MethodsTest, PoolsAndBackendsCanBeChanged) {
+  EXPECT_EQ(result("pool.add",
+                   {{"pool", {{"name", "p2"}, {"backends", {{{"name", "x"}, {"address", "10.0.2.1"}}}}}}})["changed"],
+            true);
+  EXPECT_EQ(result("pool.set", {{"name", "p2"},
+                                {"set",
+                                 {{"backends",
+                                   {{{"name", "y"}, {"address", "10.0.2.2"}, {"weight", 7}},
+                                    {{"name", "a"}, {"address", "10.0.2.3"}}}}}}})["lines"]
+                .size(),
+            3u);
+  const Json pool = result("pool.show", {{"name", "p2"}});
+  EXPECT_EQ(pool["backends"].size(), 2u);
+  EXPECT_EQ(pool["eligible"], 2);
+  EXPECT_EQ(result("backend.add",
+                   {{"pool", "p2"},
+                    {"backend", {{"name", "z"}, {"address", "2001:db8::9"}, {"labels", {{"rack", "r1"}}}}}})["changed"],
+            true);
+  EXPECT_EQ(result("backend.set", {{"select", {{"names", {"p2/*"}}}}, {"set", {{"weight", 3}}}, {"all", true}})["lines"]
+                .size(),
+            3u);
+  const Json list = result("backend.list", {{"select", {{"labels", {{"rack", "r1"}}}}}})["backends"];
+  ASSERT_EQ(list.size(), 1u);
+  EXPECT_EQ(list[0]["name"], "z");
+  EXPECT_EQ(list[0]["weight"], 3);
+  EXPECT_EQ(list[0]["port"], "wan");
+  EXPECT_EQ(list[0]["mtu"], 1500);
+  EXPECT_EQ(list[0]["on_link"], true);
+  EXPECT_EQ(result("backend.list")["backends"].size(), 7u);
+  EXPECT_EQ(result("backend.remove", {{"select", {{"names", {"p2/*"}}}}, {"all", true}})["changed"], true);
+  EXPECT_EQ(result("pool.remove", {{"name", "p2"}})["changed"], true);
+  EXPECT_EQ(result("pool.list")["pools"].size(), 2u);
+}
+
+TEST_F(MethodsTest, BackendShowTellsSharesAndWhyNot) {
+  on_control([&] {
+    topology_.why[net::Address::parse("10.0.0.12").value()] = "no route to 10.0.0.12";
+    control_.topology_changed();
+  });
+  Json show = result("backend.show", {{"select", {{"names", {"fe11"}}}}});
+  EXPECT_EQ(show["eligible"]["ipip"], true);
+  EXPECT_EQ(show["services"][0]["service"], "web");
+  EXPECT_NEAR(show["services"][0]["share"].get<double>(), 0.5, 0.02);
+  show = result("backend.show", {{"select", {{"names", {"fe/fe12"}}}}});
+  EXPECT_EQ(show["eligible"]["ipip"], false);
+  EXPECT_EQ(show["why"]["ipip"], "no route to 10.0.0.12");
+  EXPECT_EQ(show["services"][0]["slots"], 0);
+  EXPECT_EQ(show["port"], nullptr);
+  const Json digest = result("table.digest", {{"service", "web"}})["services"][0];
+  EXPECT_NE(digest["live"], digest["configured"]);
+  EXPECT_EQ(digest["why"], Json({"fe/fe12: no route to 10.0.0.12"}));
+  EXPECT_EQ(digest["table_size"], 251);
+  const Json problems = result("summary")["problems"];
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_EQ(problems[0], "pool fe: 1 of 3 backends take no new flows with ipip: fe/fe12: no route to 10.0.0.12");
+}
+
+TEST_F(MethodsTest, ConfigShowIntoApplyIsIdentity) {
+  for (int round = 0; round < 2; round++) {
+    const Json shown = result("config.show");
+    const Json applied = result("config.apply", {{"text", shown["text"]}, {"file", "shown"}});
+    EXPECT_EQ(applied["changed"], false) << applied.dump();
+    EXPECT_EQ(applied["restart"], Json::array());
+    EXPECT_EQ(applied["digest"], shown["digest"]);
+    result("backend.add",
+           {{"pool", "fe"},
+            {"backend",
+             {{"name", "a" + std::to_string(round)}, {"address", "10.0.0.9" + std::to_string(round)}, {"weight", 5}}}});
+  }
+}
+
+TEST_F(MethodsTest, ConfigDiffForecastsAndApplyDoesIt) {
+  std::string text = result("config.show")["text"];
+  text.replace(text.find("weight: 50"), 10, "weight: 70");
+  const Json diff = result("config.diff", {{"text", text}, {"file", "f"}});
+  EXPECT_EQ(diff["dry_run"], true);
+  EXPECT_EQ(diff["changed"], true);
+  EXPECT_EQ(result("hello")["revision"], 1);
+  const Json dry = result("config.apply", {{"text", text}, {"dry_run", true}});
+  EXPECT_EQ(dry["forecast"], diff["forecast"]);
+  EXPECT_EQ(result("config.apply", {{"text", text}})["revision"], 2);
+  EXPECT_EQ(refusal("config.apply", {{"text", "version: 1\n"}}).second,
+            "would remove 2 services (0 with traffic): say --remove 2");
+  EXPECT_EQ(result("config.apply", {{"text", "version: 1\n"}, {"allow_remove", 2}})["changed"], true);
+}
+
+TEST_F(MethodsTest, ConfigProblemsAreListed) {
+  const Json answer =
+      client_->call("config.apply", {{"text", "version: 1\npools: {}\npools: {}\nbogus: 1\n"}, {"file", "x.yaml"}});
+  EXPECT_EQ(answer["error"]["data"]["code"], "invalid");
+  ASSERT_GE(answer["error"]["data"]["problems"].size(), 2u) << answer.dump();
+  EXPECT_EQ(answer["error"]["data"]["problems"][0].get<std::string>().find("x.yaml:3:"), 0u);
+  EXPECT_GE(result("config.check", {{"text", "version: 1\nbogus: 1\n"}})["problems"].size(), 1u);
+  EXPECT_EQ(result("config.check", {{"text", "version: 1\n"}})["problems"], Json::array());
+}
+
+TEST_F(MethodsTest, ExplainNamesWhatTheEngineSays) {
+  const Json result_json =
+      result("explain",
+             {{"flows",
+               {{{"proto", "tcp"}, {"source", "198.51.100.7:40000"}, {"destination", "192.0.2.53:53"}, {"size", 60}},
+                {{"proto", "udp"}, {"source", "198.51.100.7:1"}, {"destination", "203.0.113.1:80"}}}}});
+  ASSERT_EQ(result_json["answers"].size(), 2u) << result_json.dump();
+  const Json& first = result_json["answers"][0];
+  EXPECT_EQ(first["verdict"], "forwarded");
+  EXPECT_EQ(first["service"], "dns");
+  EXPECT_EQ(first["schedule"], "source-hash");
+  EXPECT_EQ(first["hash"], "0123456789abcdef");
+  EXPECT_EQ(first["backend"]["name"], "be1");
+  EXPECT_EQ(first["egress"]["port"], "wan");
+  EXPECT_EQ(first["egress"]["dst_mac"], "02:00:00:00:00:00");
+  EXPECT_EQ(first["outer"]["protocol"], 4);
+  EXPECT_EQ(first["flow"]["source"], "198.51.100.7:40000");
+  EXPECT_EQ(result_json["answers"][1]["verdict"], "punted");
+  EXPECT_EQ(
+      refusal("explain", {{"flows", {{{"proto", "tcp"}, {"source", "1.2.3.4:1"}, {"destination", "[::1]:1"}}}}}).first,
+      "invalid");
+  EXPECT_EQ(
+      refusal("explain", {{"flows", {{{"proto", "icmp"}, {"source", "1.2.3.4:1"}, {"destination", "1.2.3.4:1"}}}}})
+          .first,
+      "invalid");
+  Json many = Json::array();
+  for (int i = 0; i < 4097; i++) many.push_back({});
+  EXPECT_EQ(refusal("explain", {{"flows", many}}).first, "invalid");
+}
+
+TEST_F(MethodsTest, StatsSumAndNameEverything) {
+  on_control([&] {
+    auto& c = engine_.worker_counters[0].counters;
+    c[LB_COUNT_RxPackets] = 10;
+    c[LB_COUNT_Forwarded] = 7;
+    c[LB_COUNT_Punted] = 1;
+    c[LB_DROP_BadSource] = 2;
+    engine_.counted.services.resize(2);
+    engine_.counted.services[net::raw(control_.ids().service("web"))] = {5, 500};
+    engine_.counted.backends.resize(8);
+    engine_.counted
+        .backends[net::raw(control_.ids().backend({"be", "be1", net::Address::parse("10.0.1.1").value()}))] = {3, 300};
+  });
+  Json workers = result("stats.workers");
+  EXPECT_EQ(workers["balanced"], true);
+  EXPECT_EQ(workers["workers"].size(), 2u);
+  EXPECT_EQ(workers["totals"]["rx_packets"], 10);
+  EXPECT_EQ(workers["totals"]["bad_source"], 2);
+  on_control([&] { engine_.worker_counters[1].counters[LB_COUNT_RxPackets] = 1; });
+  EXPECT_EQ(result("stats.workers")["balanced"], false);
+  bool found = false;
+  const Json drops = result("stats.drops")["drops"];
+  for (const Json& d : drops) {
+    EXPECT_FALSE(d["help"].get<std::string>().empty());
+    found |= d["reason"] == "bad_source" && d["packets"] == 2;
+  }
+  EXPECT_TRUE(found);
+  const Json services = result("stats.services")["services"];
+  EXPECT_EQ(services[1]["name"], "web");
+  EXPECT_EQ(services[1]["bytes"], 500);
+  const Json backends = result("stats.backends")["backends"];
+  EXPECT_EQ(backends[0]["name"], "be1");
+  EXPECT_EQ(backends[0]["packets"], 3);
+  EXPECT_EQ(result("stats.ports")["ports"][0]["ifname"], "eth0");
+}
+
+TEST_F(MethodsTest, SummaryPutsBadNewsFirst) {
+  Json summary = result("summary");
+  EXPECT_EQ(summary["drift"], nullptr);
+  EXPECT_EQ(summary["problems"], Json::array());
+  EXPECT_EQ(summary["services"].size(), 2u);
+  EXPECT_EQ(summary["workers"].size(), 2u);
+  result("backend.set", {{"select", {{"names", {"be1"}}}}, {"set", {{"weight", 0}}}});
+  summary = result("summary");
+  EXPECT_EQ(summary["problems"][0], "service dns: no eligible backend in pool be");
+  EXPECT_NE(summary["drift"]["why"].get<std::string>().find("weight 0 -> 100"), std::string::npos)
+      << summary["drift"].dump();
+  spill(dir_ / "lbd.yaml", result("config.show")["text"]);
+  EXPECT_EQ(result("summary")["drift"], nullptr);
+  spill(dir_ / "lbd.yaml", "version: [\n");
+  EXPECT_NE(result("summary")["drift"]["why"].get<std::string>().find("cannot be used"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace lb::ctl
