@@ -80,7 +80,7 @@ def namespace(binaries):
         "link set lo up",
         "link add eth0 mtu 1600 numrxqueues 2 numtxqueues 2 type veth peer name peer0", "link set eth0 up", "link set peer0 up",
         "link add eth1 mtu 1600 numrxqueues 2 numtxqueues 2 type veth peer name peer1", "link set eth1 up", "link set peer1 up",
-        "addr add 203.0.113.2/24 dev eth1",
+        "addr add 203.0.113.2/24 dev eth1", "addr add 198.51.100.2/24 dev eth0",
         "neigh add 203.0.113.11 lladdr 02:00:00:00:00:11 dev eth1 nud permanent",
         "neigh add 203.0.113.12 lladdr 02:00:00:00:00:12 dev eth1 nud permanent",
         "neigh add 203.0.113.13 lladdr 02:00:00:00:00:13 dev eth1 nud permanent",

@@ -28,13 +28,15 @@ def document(tmp_path):
 
 @pytest.fixture
 def big(tmp_path, binaries):
-    ns = "lbd-scale"
-    subprocess.run(["ip", "netns", "del", ns], capture_output=True)
-    subprocess.run(["ip", "netns", "add", ns], check=True)
-    for command in ("link add up0 type veth peer name up1", "link set lo up", "link set up0 up", "link set up1 up",
-                    "addr add 10.9.0.1/24 dev up0", "neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev up0 nud permanent",
-                    "route add 10.100.0.0/15 via 10.9.0.2"):
-        subprocess.run(["ip", "-n", ns, *command.split()], check=True)
+    ns, gateway = "lbd-scale", "lbd-scale-gw"
+    for name in (ns, gateway):
+        subprocess.run(["ip", "netns", "del", name], capture_output=True)
+        subprocess.run(["ip", "netns", "add", name], check=True)
+    for where, command in ((ns, f"link add up0 numrxqueues 2 numtxqueues 2 type veth peer name up0 netns {gateway} numrxqueues 2 numtxqueues 2"),
+                           (gateway, "link set up0 up"), (gateway, "addr add 10.9.0.2/24 dev up0"),
+                           (ns, "link set lo up"), (ns, "link set up0 up"), (ns, "addr add 10.9.0.1/24 dev up0"),
+                           (ns, "route add 10.100.0.0/15 via 10.9.0.2")):
+        subprocess.run(["ip", "-n", where, *command.split()], check=True)
     (tmp_path / "state").mkdir()
     config = tmp_path / "lbd.yaml"
     config.write_text(f"""version: 1
@@ -57,7 +59,8 @@ daemon:
     yield lbctl
     process.terminate()
     process.wait(timeout=20)
-    subprocess.run(["ip", "netns", "del", ns], check=True)
+    for name in (ns, gateway):
+        subprocess.run(["ip", "netns", "del", name], check=True)
 
 
 def test_a_thousand_services_twenty_thousand_backends(big, tmp_path):
