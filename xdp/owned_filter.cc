@@ -1,6 +1,7 @@
 #include "xdp/owned_filter.h"
 
 #include <cerrno>
+#include <cstdarg>
 #include <cstring>
 #include <utility>
 
@@ -9,8 +10,9 @@
 #include <fmt/format.h>
 #include <linux/if_link.h>
 #include <net/if.h>
-#include <unistd.h>
+#include <xdp/libxdp.h>
 
+#include "xdp/bpf_util.h"
 #include "xdp/interface.h"
 #include "xdp/owned_filter.skel.h"
 #include "xdp/owned_set.h"
@@ -25,19 +27,18 @@ using Skeleton = std::unique_ptr<owned_filter_bpf, SkeletonDelete>;
 
 class XdpFilter : public model::OwnedFilter {
  public:
-  XdpFilter(Skeleton skeleton, int link_fd, bool native)
-      : skeleton_(std::move(skeleton)), link_fd_(link_fd), native_(native), set_(bpf_map__fd(skeleton_->maps.owned)) {}
-  // The link's last descriptor: the kernel detaches.
-  ~XdpFilter() override { close(link_fd_); }
-  XdpFilter(const XdpFilter&) = delete;
-  XdpFilter& operator=(const XdpFilter&) = delete;
+  XdpFilter(Skeleton skeleton, Fd link, bool native)
+      : skeleton_(std::move(skeleton)),
+        link_(std::move(link)),
+        native_(native),
+        set_(bpf_map__fd(skeleton_->maps.owned)) {}
 
   net::Status set_owned(std::span<const net::Address> addresses) override { return set_.replace(addresses); }
   std::string description() const override { return native_ ? "af_xdp native" : "af_xdp generic"; }
 
  private:
   Skeleton skeleton_;
-  int link_fd_;
+  Fd link_;  // closed: the kernel detaches
   bool native_;
   OwnedSet set_;
 };
@@ -64,8 +65,9 @@ net::Result<Skeleton> load(const std::string& ifname) {
   Skeleton skeleton(owned_filter_bpf__open());
   if (!skeleton) return bpf_error("opening the AF_XDP filter program", errno);
   memcpy(const_cast<uint8_t*>(skeleton->rodata->port_mac), mac->bytes.data(), mac->bytes.size());
+  const LibbpfLog words;
   if (const int failed = owned_filter_bpf__load(skeleton.get()); failed != 0)
-    return bpf_error("loading the AF_XDP filter program", -failed);
+    return bpf_error(fmt::format("loading the AF_XDP filter program ({})", words.last_line()), -failed);
   return skeleton;
 }
 
@@ -83,11 +85,23 @@ net::Result<std::unique_ptr<model::OwnedFilter>> attach(const std::string& ifnam
     link_fd = link_xdp(program_fd, ifindex, XDP_FLAGS_SKB_MODE);
   }
   if (link_fd < 0) return attach_error(ifname, -link_fd);
-  return std::unique_ptr<model::OwnedFilter>(std::make_unique<XdpFilter>(std::move(*skeleton), link_fd, native));
+  return std::unique_ptr<model::OwnedFilter>(std::make_unique<XdpFilter>(std::move(*skeleton), Fd(link_fd), native));
+}
+
+// libxdp and libbpf talk to standard error about every program that they meet; ours is not one of theirs.
+int say_nothing(libbpf_print_level, const char*, va_list) {
+  return 0;
+}
+int xdp_say_nothing(libxdp_print_level, const char*, va_list) {
+  return 0;
 }
 
 class Factory : public model::OwnedFilterFactory {
  public:
+  Factory() {
+    libbpf_set_print(say_nothing);
+    libxdp_set_print(xdp_say_nothing);
+  }
   net::Result<std::unique_ptr<model::OwnedFilter>> attach_xdp(const std::string& ifname) override {
     return attach(ifname);
   }

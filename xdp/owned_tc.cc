@@ -1,5 +1,4 @@
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -11,6 +10,7 @@
 #include <net/if.h>
 #include <unistd.h>
 
+#include "xdp/bpf_util.h"
 #include "xdp/interface.h"
 #include "xdp/owned_filter.h"
 #include "xdp/owned_set.h"
@@ -50,8 +50,9 @@ struct SkeletonDelete {
 using Skeleton = std::unique_ptr<owned_tc_bpf, SkeletonDelete>;
 
 net::Result<Skeleton> load() {
+  const LibbpfLog words;
   Skeleton skeleton(owned_tc_bpf__open_and_load());
-  if (!skeleton) return bpf_error("loading the tc filter program", errno);
+  if (!skeleton) return bpf_error(fmt::format("loading the tc filter program ({})", words.last_line()), errno);
   const uint32_t key = 0;
   const Owner owner{static_cast<uint64_t>(getpid()), start_time_of(static_cast<uint64_t>(getpid()))};
   if (bpf_map_update_elem(bpf_map__fd(skeleton->maps.lbd_tc_owner), &key, &owner, BPF_ANY) != 0)
@@ -61,17 +62,14 @@ net::Result<Skeleton> load() {
 
 class TcxFilter : public model::OwnedFilter {
  public:
-  TcxFilter(Skeleton skeleton, int link_fd)
-      : skeleton_(std::move(skeleton)), link_fd_(link_fd), set_(bpf_map__fd(skeleton_->maps.owned)) {}
-  ~TcxFilter() override { close(link_fd_); }
-  TcxFilter(const TcxFilter&) = delete;
-  TcxFilter& operator=(const TcxFilter&) = delete;
+  TcxFilter(Skeleton skeleton, Fd link)
+      : skeleton_(std::move(skeleton)), link_(std::move(link)), set_(bpf_map__fd(skeleton_->maps.owned)) {}
   net::Status set_owned(std::span<const net::Address> addresses) override { return set_.replace(addresses); }
   std::string description() const override { return "af_packet"; }
 
  private:
   Skeleton skeleton_;
-  int link_fd_;
+  Fd link_;  // closed: the kernel detaches
   OwnedSet set_;
 };
 
@@ -100,31 +98,15 @@ class ClsactFilter : public model::OwnedFilter {
 
 // Process that a running lbd's filter names, 0 when the filter's owner is gone, -1 when the program is not lbd's.
 int64_t running_owner(uint32_t program_id) {
-  const int program = bpf_prog_get_fd_by_id(program_id);
-  if (program < 0) return 0;
-  bpf_prog_info info = {};
-  uint32_t map_ids[8] = {};
-  info.nr_map_ids = 8;
-  info.map_ids = reinterpret_cast<uint64_t>(map_ids);
-  uint32_t length = sizeof(info);
-  const bool told = bpf_obj_get_info_by_fd(program, &info, &length) == 0;
-  close(program);
-  for (uint32_t i = 0; told && i < info.nr_map_ids && i < 8; i++) {
-    const int map = bpf_map_get_fd_by_id(map_ids[i]);
-    if (map < 0) continue;
-    bpf_map_info map_info = {};
-    uint32_t map_length = sizeof(map_info);
-    const uint32_t key = 0;
-    Owner owner;
-    const bool ours = bpf_obj_get_info_by_fd(map, &map_info, &map_length) == 0 &&
-                      std::string_view(map_info.name) == "lbd_tc_owner" && map_info.value_size == sizeof(owner) &&
-                      bpf_map_lookup_elem(map, &key, &owner) == 0;
-    close(map);
-    if (!ours) continue;
-    const bool alive = owner.start_time != 0 && start_time_of(owner.pid) == owner.start_time;
-    return alive ? static_cast<int64_t>(owner.pid) : 0;
-  }
-  return -1;
+  const auto program = program_info(program_id);
+  if (!program) return 0;  // gone meanwhile
+  const auto map = open_map(*program, "lbd_tc_owner");
+  if (!map) return -1;
+  const uint32_t key = 0;
+  Owner owner;
+  if (bpf_map_lookup_elem(map->get(), &key, &owner) != 0) return -1;
+  const bool alive = owner.start_time != 0 && start_time_of(owner.pid) == owner.start_time;
+  return alive ? static_cast<int64_t>(owner.pid) : 0;
 }
 
 net::Error busy(const std::string& ifname, int64_t pid) {
@@ -168,10 +150,10 @@ net::Result<std::unique_ptr<model::OwnedFilter>> attach_tcx(const std::string& i
   if (const int64_t pid = running_tcx_owner(ifindex); pid > 0) return busy(ifname, pid);
   auto skeleton = load();
   if (!skeleton) return skeleton.error();
-  const int fd = bpf_link_create(bpf_program__fd((*skeleton)->progs.lbd_owned_tc), static_cast<int>(ifindex),
-                                 kTcxIngress, nullptr);
-  if (fd < 0) return bpf_error(fmt::format("{}: attaching the tc filter", ifname), errno);
-  return std::unique_ptr<model::OwnedFilter>(std::make_unique<TcxFilter>(std::move(*skeleton), fd));
+  Fd link(bpf_link_create(bpf_program__fd((*skeleton)->progs.lbd_owned_tc), static_cast<int>(ifindex), kTcxIngress,
+                          nullptr));
+  if (!link.valid()) return bpf_error(fmt::format("{}: attaching the tc filter", ifname), errno);
+  return std::unique_ptr<model::OwnedFilter>(std::make_unique<TcxFilter>(std::move(*skeleton), std::move(link)));
 }
 
 net::Result<std::unique_ptr<model::OwnedFilter>> attach_clsact(const std::string& ifname) {

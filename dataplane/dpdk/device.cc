@@ -9,6 +9,7 @@
 #include <rte_bus_vdev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_log.h>
 
 namespace lb::dpdk {
 namespace {
@@ -86,7 +87,11 @@ net::Status Device::configure(const DeviceOptions& o) {
 Device::~Device() {
   rte_eth_dev_stop(id_);
   if (created_.empty()) return;
+  // The AF_XDP driver tries to detach the interface's XDP program, which is not its own, and complains that it can't.
+  const bool af_xdp = driver() == "net_af_xdp";
+  if (af_xdp) rte_log_set_level_pattern("pmd.net.af_xdp", RTE_LOG_CRIT);
   rte_eth_dev_close(id_);
+  if (af_xdp) rte_log_set_level_pattern("pmd.net.af_xdp", RTE_LOG_WARNING);
   rte_vdev_uninit(created_.c_str());
 }
 

@@ -37,12 +37,7 @@ class Interface : public ::testing::Test {
     sockets_.push_back(fd);
     return fd;
   }
-  int client(const Lab& lab) {
-    const int fd = keep(lab.udp_socket("client"));
-    const sockaddr_in service = address("192.0.2.10", 53);
-    EXPECT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&service), sizeof(service)), 0);
-    return fd;
-  }
+  int client(const Lab& lab) { return keep(lab.udp_client()); }
   int backend(const Lab& lab) {
     const int fd = keep(lab.udp_socket("backend"));
     const sockaddr_in service = address("192.0.2.10", 53);
@@ -75,7 +70,7 @@ class Interface : public ::testing::Test {
     ASSERT_EQ(engine.said().substr(0, driver.size()), driver);
     const int from = client(lab), to = backend(lab);
     EXPECT_TRUE(ping_works(lab)) << "the kernel lost its interface";
-    EXPECT_EQ(lab.run("client", "ip neigh flush dev up"), 0);
+    EXPECT_EQ(lab.run("client", "ip neigh flush dev eth0"), 0);
     EXPECT_TRUE(delivered(from, to, 100)) << "after address resolution by the kernel on the same interface";
     for (int i = 0; i < 50; i++) ASSERT_TRUE(delivered(from, to, 1));
     char byte = 0;

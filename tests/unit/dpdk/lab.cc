@@ -1,5 +1,6 @@
 #include "tests/unit/dpdk/lab.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -75,32 +76,34 @@ void say(int fd, const std::string& text) {
   if (write(fd, line.data(), line.size()) != static_cast<ssize_t>(line.size())) _exit(1);
 }
 
-// The child: an engine until a byte comes, or its parent ends.
-int engine_main(const World& world, int from_parent, int to_parent) {
+// Everything an engine needs, in the order of dependence.
+struct Running {  // destroyed bottom up
+  std::unique_ptr<Eal> eal;
+  std::unique_ptr<model::OwnedFilterFactory> filters;
+  std::unique_ptr<DpdkEngine> engine;
+};
+
+net::Result<std::unique_ptr<Running>> start(const World& world) {
   const Log log = [](std::string_view line) {
     std::fprintf(stderr, "engine: %.*s\n", static_cast<int>(line.size()), line.data());
   };
-  const auto refuse = [&](const net::Error& e) {
-    say(to_parent, "error: " + e.message);
-    return 1;
-  };
+  auto running = std::make_unique<Running>();
   const auto options = eal_options(world.config.daemon, log);
-  if (!options) return refuse(options.error());
-  const auto eal = Eal::init(*options);
-  if (!eal) return refuse(eal.error());
-  const auto filters = xdp::owned_filter_factory();
-  const auto engine = DpdkEngine::start(world.config.daemon, **eal, *filters, log);
-  if (!engine) return refuse(engine.error());
+  if (!options) return options.error();
+  auto eal = Eal::init(*options);
+  if (!eal) return eal.error();
+  running->eal = std::move(*eal);
+  running->filters = xdp::owned_filter_factory();
+  auto engine = DpdkEngine::start(world.config.daemon, *running->eal, *running->filters, log);
+  if (!engine) return engine.error();
+  running->engine = std::move(*engine);
   model::IdTable ids;
-  if (const net::Status assigned = ids.assign(world.config); !assigned) return refuse(assigned.error());
+  if (const net::Status assigned = ids.assign(world.config); !assigned) return assigned.error();
   const auto snapshot =
       model::Compiler(lb_hash_key{1, 2}).compile(world.config, world.topology, ids, net::Generation{1});
-  if (!snapshot) return refuse(snapshot.error());
-  if (const auto report = (*engine)->publish(*snapshot); !report) return refuse(report.error());
-  say(to_parent, (*engine)->ports()[0].driver);
-  char byte = 0;
-  (void)!read(from_parent, &byte, 1);
-  return 0;
+  if (!snapshot) return snapshot.error();
+  if (const auto report = running->engine->publish(*snapshot); !report) return report.error();
+  return running;
 }
 
 std::string read_line(int fd) {
@@ -128,14 +131,14 @@ Lab::Lab(int queues, int mtu) : prefix_("dpk-" + std::to_string(getpid())), mtu_
     ip(where, "link set lo up");
     run(where, "sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0");
   }
-  ip("lbd", "link add wan" + q + " address " + kWanMac + " type veth peer name up" + q + " address " + kClientMac +
+  ip("lbd", "link add wan" + q + " address " + kWanMac + " type veth peer name eth0" + q + " address " + kClientMac +
                 " netns " + name("client"));
-  ip("lbd", "link add lan" + q + " address " + kLanMac + " type veth peer name up" + q + " address " + kBackendMac +
+  ip("lbd", "link add lan" + q + " address " + kLanMac + " type veth peer name eth0" + q + " address " + kBackendMac +
                 " netns " + name("backend"));
   for (const auto& [where, device, address] :
-       {std::tuple{"client", "up", "10.1.0.2/24"}, std::tuple{"lbd", "wan", "10.1.0.1/24"},
-        std::tuple{"lbd", "lan", "10.2.0.1/24"}, std::tuple{"backend", "up", "10.2.0.2/24"}}) {
-    ip(where, std::string("link set ") + device + " mtu " + std::to_string(mtu) + " up");
+       {std::tuple{"client", "eth0", "10.1.0.2/24"}, std::tuple{"lbd", "wan", "10.1.0.1/24"},
+        std::tuple{"lbd", "lan", "10.2.0.1/24"}, std::tuple{"backend", "eth0", "10.2.0.2/24"}}) {
+    ip(where, std::string("link set dev ") + device + " mtu " + std::to_string(mtu) + " up");
     ip(where, std::string("addr add ") + address + " dev " + device);
     // A veth sender leaves checksums to hardware that is not there.
     if (run(where, std::string("ethtool -K ") + device + " tx off >/dev/null") != 0) die("ethtool -K");
@@ -181,19 +184,31 @@ int Lab::tunnel_socket(const std::string& where) const {
   return socket_in(where, [] { return socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_IPIP); });
 }
 
-EngineProcess::EngineProcess(const Lab& lab, std::vector<uint32_t> workers, model::Forward forward) {
-  const World world = make_world(workers, forward, lab.mtu());
+int Lab::udp_client() const {
+  const int fd = udp_socket("client");
+  sockaddr_in service = {};
+  service.sin_family = AF_INET;
+  service.sin_port = htons(53);
+  inet_pton(AF_INET, "192.0.2.10", &service.sin_addr);
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&service), sizeof(service)) != 0) die("connect");
+  return fd;
+}
+
+ChildInLab::ChildInLab(const Lab& lab, const Body& body) {
   int down[2], up[2];
   if (pipe2(down, O_CLOEXEC) != 0 || pipe2(up, O_CLOEXEC) != 0) die("pipe");
-  // A socket's namespace is entered by the child only.
   pid_ = fork();
   if (pid_ == 0) {
     close(down[1]);
     close(up[0]);
-    enter("dpk-" + std::to_string(getppid()) + "-lbd");
-    const int status = engine_main(world, down[0], up[1]);
+    enter(lab.name("lbd"));
+    const auto [said, at_end] = body();
+    say(up[1], said);
+    char byte = 0;
+    (void)!read(down[0], &byte, 1);  // until the parent closes its end
+    if (at_end) at_end();
     fflush(stderr);
-    _exit(status);
+    _exit(0);
   }
   close(down[0]);
   close(up[1]);
@@ -202,21 +217,30 @@ EngineProcess::EngineProcess(const Lab& lab, std::vector<uint32_t> workers, mode
   said_ = read_line(from_child_);
 }
 
-EngineProcess::~EngineProcess() {
+ChildInLab::~ChildInLab() {
   end();
 }
 
-void EngineProcess::kill() {
+void ChildInLab::kill() {
   if (pid_ > 0) ::kill(pid_, SIGKILL);
   end();
 }
 
-void EngineProcess::end() {
+void ChildInLab::end() {
   if (pid_ <= 0) return;
   close(to_child_);
   waitpid(pid_, nullptr, 0);
   close(from_child_);
   pid_ = -1;
 }
+
+EngineProcess::EngineProcess(const Lab& lab, std::vector<uint32_t> workers, model::Forward forward)
+    : ChildInLab(lab, [world = make_world(workers, forward, lab.mtu())] {
+        auto started = start(world);
+        if (!started) return std::pair{"error: " + started.error().message, std::function<void()>()};
+        std::shared_ptr<Running> running = std::move(*started);
+        const std::string driver = running->engine->ports()[0].driver;
+        return std::pair{driver, std::function<void()>([running]() mutable { running.reset(); })};
+      }) {}
 
 }  // namespace lb::dpdk::testing

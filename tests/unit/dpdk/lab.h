@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dataplane/model/config.h"
@@ -31,12 +32,13 @@ class Lab {
   int run(const std::string& where, const std::string& command) const;
   // A UDP socket in a namespace.
   int udp_socket(const std::string& where) const;
+  int udp_client() const;  // in "client", connected to the service
   // One that gets the outer packets of `ipip`.
   int tunnel_socket(const std::string& where) const;
+  std::string name(const std::string& where) const;
   uint16_t mtu() const { return static_cast<uint16_t>(mtu_); }
 
  private:
-  std::string name(const std::string& where) const;
   int socket_in(const std::string& where, const std::function<int()>& make) const;
   void shell(const std::string& command) const;
 
@@ -44,23 +46,33 @@ class Lab {
   int mtu_;
 };
 
-// An engine in a child process in the lab's middle, with ports wan and lan, and a service on 192.0.2.10:53/udp.
-class EngineProcess {
+// A child process in the lab's middle: runs a function there, tells what it says, and keeps what it returned until it
+// is asked to end.
+class ChildInLab {
  public:
-  EngineProcess(const Lab& lab, std::vector<uint32_t> workers, model::Forward forward);
-  ~EngineProcess();  // asks it to end, and waits
-  EngineProcess(const EngineProcess&) = delete;
-  EngineProcess& operator=(const EngineProcess&) = delete;
+  // What to tell, and what to do at the end (may be empty).
+  using Body = std::function<std::pair<std::string, std::function<void()>>()>;
+  ChildInLab(const Lab& lab, const Body& body);
+  ~ChildInLab();  // asks it to end, and waits
+  ChildInLab(const ChildInLab&) = delete;
+  ChildInLab& operator=(const ChildInLab&) = delete;
 
-  // What it said when it was ready: the driver of its first port, or "error: " and the sentence.
   const std::string& said() const { return said_; }
   void kill();  // SIGKILL
   void end();
+  pid_t pid() const { return pid_; }
 
  private:
   pid_t pid_ = -1;
   int to_child_ = -1, from_child_ = -1;
   std::string said_;
+};
+
+// An engine with ports wan and lan, and a service on 192.0.2.10:53/udp. Says the driver of its first port, or "error: "
+// and the sentence.
+class EngineProcess : public ChildInLab {
+ public:
+  EngineProcess(const Lab& lab, std::vector<uint32_t> workers, model::Forward forward);
 };
 
 }  // namespace lb::dpdk::testing
