@@ -260,7 +260,12 @@ void ConfigReader::read_include(const Entry& e) {
   for (size_t i = 0; i < e.value->children.size(); ++i) {
     const YamlNode& item = e.value->children[i];
     const std::string path = fmt::format("{}[{}]", e.path, i);
-    if (auto pattern = text(item, path, "a path or a pattern"))
+    auto pattern = text(item, path, "a path or a pattern");
+    if (pattern && !is_one_line(*pattern)) {
+      refuse(item, path, fmt::format("{} is no path on one line of printable text", quote_text(*pattern)));
+      pattern.reset();
+    }
+    if (pattern)
       includes_.push_back({*std::move(pattern), path, {files_.size() - 1, item.line, item.column}});
     else
       set_pools_incomplete();

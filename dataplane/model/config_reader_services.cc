@@ -10,8 +10,10 @@
 namespace lb::model {
 namespace {
 
-// Longer texts are no address; the parsers' sentences repeat what they got.
-constexpr size_t kMaxEndpointText = 100;
+// The parsers' sentences repeat what they got: what is longer, or of several lines, is refused before.
+bool may_be_endpoint(std::string_view text) {
+  return text.size() <= 100 && is_one_line(text);
+}
 
 }  // namespace
 
@@ -75,7 +77,7 @@ Backend ConfigReader::read_backend(const YamlNode& node, const std::string& path
 std::optional<Address> ConfigReader::read_address(const Entry& e) {
   const auto word = text(e);
   if (!word) return std::nullopt;
-  if (word->size() > kMaxEndpointText) {
+  if (!may_be_endpoint(*word)) {
     refuse(*e.value, e.path, fmt::format("{} is not an IP address", quote_text(*word)));
     return std::nullopt;
   }
@@ -136,7 +138,7 @@ void ConfigReader::read_listen(const Entry& e, Service& service) {
     Listener& listener = service.listen.emplace_back();
     const auto word = text(item, path, "a listener such as \"192.0.2.10:443/tcp\"");
     if (!word) continue;
-    if (word->size() > kMaxEndpointText) {
+    if (!may_be_endpoint(*word)) {
       refuse(item, path, fmt::format("{} is not a listener: write 192.0.2.10:443/tcp", quote_text(*word)));
     } else if (const auto parsed = net::Listener::parse(*word)) {
       listener = *parsed;

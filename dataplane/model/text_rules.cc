@@ -49,6 +49,10 @@ std::optional<size_t> find_unprintable(std::string_view text) noexcept {
   return std::nullopt;
 }
 
+bool is_one_line(std::string_view text) noexcept {
+  return !find_unprintable(text) && text.find_first_of("\n\t") == std::string_view::npos;
+}
+
 size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) row[j] = j;

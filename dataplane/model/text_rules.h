@@ -13,6 +13,9 @@ namespace lb::model {
 // feed, DEL, C1), U+2028, U+2029, U+FEFF or a surrogate.
 std::optional<size_t> find_unprintable(std::string_view text) noexcept;
 
+// Printable, without tab or line feed.
+bool is_one_line(std::string_view text) noexcept;
+
 // Levenshtein distance, case counts. Cost: a.size() * b.size().
 size_t edit_distance(std::string_view a, std::string_view b);
 

@@ -42,8 +42,7 @@ void check_labels(const Backend& b, const std::string& path, std::vector<Violati
   for (const auto& [key, value] : b.labels) {
     const std::string at = fmt::format("{}.labels.{}", path, shown(key));
     if (!is_valid_name(key)) out.push_back({at, name_rule("label name", key)});
-    if (value.empty() || value.size() > kMaxLabelBytes || find_unprintable(value) ||
-        value.find_first_of("\n\t") != std::string::npos)
+    if (value.empty() || value.size() > kMaxLabelBytes || !is_one_line(value))
       out.push_back({at, fmt::format("label value {} must be 1 to {} bytes of printable text on one line",
                                      quote_text(value), kMaxLabelBytes)});
   }

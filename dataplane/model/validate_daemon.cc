@@ -66,7 +66,7 @@ class DaemonCheck {
       add(key, fmt::format("{} must be an absolute path such as /run/lbd/lbd.sock", quote_text(path)));
     else if (path.size() > longest)
       add(key, fmt::format("{} has {} bytes; at most {} are possible", quote_text(path), path.size(), longest));
-    else if (find_unprintable(path) || path.find_first_of("\n\t") != std::string::npos)
+    else if (!is_one_line(path))
       add(key, fmt::format("{} must be printable text on one line", quote_text(path)));
   }
 

@@ -231,6 +231,10 @@ const std::vector<BadCase> kBadValues = {
     {"version: 1\ndaemon: {dpdk: {workers: [1], huge-pages: true, idle: busy, ports: [{name: a, iface: eth0}]}}\n",
      {"huge-pages 'true' is `on` here", "idle 'busy' is `poll` here", "`iface` is `device` here"}},
     {"version: 1\ninclude: [a.yaml]\n", {"2:11: include[0]: 'a.yaml' is not followed here"}},
+    {"version: 1\ninclude: [\"a\\nb\"]\n", {"2:11: include[0]: 'a\\x0ab' is no path on one line"}},
+    {"version: 1\npools: {fe: {backends: [{name: a, address: \"10.0\\n.0.1\"}]}}\n", {"'10.0\\x0a.0.1' is not an IP"}},
+    {"version: 1\npools: {fe: {}}\nservices: {web: {listen: [\"192.0.2.1:80\\n/tcp\"], pool: fe}}\n",
+     {"'192.0.2.1:80\\x0a/tcp' is not a listener"}},
     {"version: 1\ninclude: a.yaml\n", {"must be a list ([/etc/lbd/lbd.d/*.yaml])"}},
 };
 INSTANTIATE_TEST_SUITE_P(Values, ConfigTextBad, testing::ValuesIn(kBadValues));
