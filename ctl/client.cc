@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace lb::ctl {
 namespace {
@@ -196,13 +197,13 @@ Answer Client::exchange(std::string_view method, const json& params, int attache
   if (auto problem = send(line, attached, deadline)) return *problem;
   std::string text;
   if (auto problem = receive(&text, deadline)) return *problem;
-  const json answer = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  json answer = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!answer.is_object()) return no_protocol("does not speak JSON-RPC");
   if (const auto error = answer.find("error"); error != answer.end() && error->is_object()) return refusal(*error);
   if (!answer.contains("result") || answer.value("id", json()) != id) {
     return no_protocol("does not answer what was asked");
   }
-  return answer["result"];
+  return std::move(answer["result"]);
 }
 
 std::optional<Failure> Client::wait(short events, Clock::time_point deadline, std::string_view what) {
@@ -256,8 +257,9 @@ std::optional<Failure> Client::receive(std::string* line, Clock::time_point dead
   size_t searched = 0;
   for (;;) {
     if (const size_t end = buffer_.find('\n', searched); end != std::string::npos) {
-      *line = buffer_.substr(0, end);
-      buffer_.erase(0, end + 1);
+      std::string rest = buffer_.substr(end + 1);
+      buffer_.resize(end);
+      *line = std::exchange(buffer_, std::move(rest));  // no copy of many megabytes
       return std::nullopt;
     }
     searched = buffer_.size();

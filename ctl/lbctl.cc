@@ -2,7 +2,6 @@
 // lbd on the server where it works.
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdlib>
 #include <iostream>
 
@@ -11,7 +10,6 @@
 #include "xdp/decap.h"
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);  // a reader that left is a failed write, told as one
   std::ios::sync_with_stdio(false);
   const bool colour = isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
   const auto decap = lb::xdp::decapsulation();

@@ -17,7 +17,6 @@ class Renderer {
  public:
   virtual ~Renderer() = default;
   virtual void show(const nlohmann::json& result, TextView view) = 0;
-  virtual bool is_json() const noexcept = 0;
 };
 
 std::unique_ptr<Renderer> make_text_renderer(std::ostream& out, bool colour);

@@ -30,7 +30,6 @@ class TextRenderer : public Renderer {
  public:
   TextRenderer(std::ostream& out, bool colour) : text_(out, colour) {}
   void show(const json& result, TextView view) override { view(result, text_); }
-  bool is_json() const noexcept override { return false; }
 
  private:
   Text text_;
@@ -40,13 +39,17 @@ class JsonRenderer : public Renderer {
  public:
   explicit JsonRenderer(std::ostream& out) : out_(out) {}
   void show(const json& result, TextView) override {
-    json whole = result;
-    if (whole.is_object() && !whole.contains("changed")) whole["changed"] = false;
-    out_ << whole.dump(2, ' ', false, json::error_handler_t::replace) << '\n';
+    if (result.is_object() && !result.contains("changed")) {
+      json whole = result;
+      whole["changed"] = false;
+      return print(whole);
+    }
+    print(result);
   }
-  bool is_json() const noexcept override { return true; }
 
  private:
+  void print(const json& value) { out_ << value.dump(2, ' ', false, json::error_handler_t::replace) << '\n'; }
+
   std::ostream& out_;
 };
 
