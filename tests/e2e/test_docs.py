@@ -64,11 +64,12 @@ cp "$1" /etc/lbd/lbd.yaml
 mkdir -p /run/work
 
 sudo() { "$@"; }
-lbd() { "$BUILD/dataplane/lbd" "$@"; }
 lbctl() { "$BUILD/ctl/lbctl" "$@"; }
 await() { for _ in $(seq 500); do lbctl stats >/dev/null 2>&1 && return; sleep 0.02; done; echo "lbd did not come up"; cat /run/lbd.log; exit 1; }
 trap 'jobs -p | xargs -r kill; wait' EXIT
 """
+# Not through a function: the job would be a shell, and lbd would outlive it.
+START = '"$BUILD/dataplane/lbd" --config /etc/lbd/lbd.yaml >/run/lbd.log 2>&1 & await'
 
 
 @pytest.fixture
@@ -96,14 +97,14 @@ def test_the_commands_of_a_page_work(page, namespace, tmp_path):
     config.write_text(blocks("README.md", "yaml")[0][1])
     script = [PRELUDE]
     if page != "README.md":
-        script.append("lbd --config /etc/lbd/lbd.yaml >/run/lbd.log 2>&1 & await")
+        script.append(START)
     for command in commands(page):
         if is_elsewhere(command):
             continue
-        command = command.replace("build/ctl/lbctl", "lbctl").replace("build/dataplane/lbd", "lbd")
+        command = command.replace("build/ctl/lbctl", "lbctl").replace("build/dataplane/lbd", '"$BUILD/dataplane/lbd"')
         script.append(f"echo {subprocess.list2cmdline(['+ ' + command])!r}")
         if command.rstrip().endswith("&"):
-            script.append(command.rstrip()[:-1] + " >/run/lbd.log 2>&1 & await")
+            script.append(command.rstrip()[:-1].replace("sudo ", "") + " >/run/lbd.log 2>&1 & await")
         else:
             script.append(command)
     path = tmp_path / "page.sh"
@@ -170,7 +171,7 @@ def test_every_command_of_lbctl_help_works_in_text_and_json(namespace, tmp_path)
     assert leaves == set(LEAVES), "commands without a run here, or runs without a command"
     config = tmp_path / "lbd.yaml"
     config.write_text(blocks("README.md", "yaml")[0][1])
-    script = [PRELUDE, "lbd --config /etc/lbd/lbd.yaml >/run/lbd.log 2>&1 & await", "lbctl >/dev/null", "lbctl --json | $PYTHON -m json.tool >/dev/null"]
+    script = [PRELUDE, START, "lbctl >/dev/null", "lbctl --json | $PYTHON -m json.tool >/dev/null"]
     for name, words in LEAVES.items():
         line = subprocess.list2cmdline(words)
         changes = name.split()[-1] in ("add", "set", "remove", "apply", "attach", "detach")

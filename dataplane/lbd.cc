@@ -1,0 +1,75 @@
+// The daemon, put together: configuration -> control's claims -> DPDK -> engine -> control's event loop, and back in
+// the reverse order. What goes wrong is one line on standard error and exit status 1.
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "ctl/daemon.h"
+#include "ctl/log.h"
+#include "dataplane/dpdk/dpdk_engine.h"
+#include "dataplane/dpdk/eal.h"
+#include "dataplane/model/config_text.h"
+#include "xdp/owned_filter.h"
+
+namespace {
+
+using lb::net::Error;
+using lb::net::Result;
+
+constexpr int kRefused = 1;
+constexpr int kUsage = 2;
+
+int refuse(const Error& error) {
+  fprintf(stderr, "lbd: %s\n", error.message.c_str());
+  return kRefused;
+}
+
+Result<lb::model::Config> read_config(const std::string& path) {
+  lb::model::Parsed parsed = lb::model::load_config(path, lb::model::file_reader());
+  if (!parsed.problems.empty()) return lb::model::to_error(parsed.problems);
+  return std::move(parsed.config);
+}
+
+void log_dpdk(std::string_view line) {
+  lb::ctl::log(lb::ctl::LogLevel::kWarning, "dpdk", {{"message", line}});
+}
+
+// Declared in the order of dependence, so destroyed against it: the engine before DPDK, both before the socket is given
+// up, so that no second daemon starts while this one still has the devices.
+int run(const std::string& path) {
+  const auto file = read_config(path);
+  if (!file) return refuse(file.error());
+  auto control = lb::ctl::prepare_control(*file, path);
+  if (!control) return refuse(control.error());
+  const lb::model::Daemon& daemon = (*control)->config().daemon;
+
+  const auto options = lb::dpdk::eal_options(daemon, log_dpdk);
+  if (!options) return refuse(options.error());
+  const auto eal = lb::dpdk::Eal::init(*options);
+  if (!eal) return refuse(eal.error());
+  const auto filters = lb::xdp::owned_filter_factory();
+  const auto engine = lb::dpdk::DpdkEngine::start(daemon, **eal, *filters, log_dpdk);
+  if (!engine) return refuse(engine.error());
+  return lb::ctl::run_control(**control, **engine);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("lbd, a layer 4 load balancer; steered by lbctl");
+  std::string path = "/etc/lbd/lbd.yaml";
+  bool check = false;
+  app.add_option("-c,--config", path, "configuration file")->capture_default_str();
+  app.add_flag("--check", check, "check the configuration file and exit: 0 or 1");
+  app.set_version_flag("--version", "lbd " LBD_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : kUsage;
+  }
+  if (!check) return run(path);
+  const auto config = read_config(path);
+  return config ? 0 : refuse(config.error());
+}
