@@ -44,7 +44,12 @@ size_t ConfigReader::add_file(std::string name) {
   return files_.size() - 1;
 }
 
+bool ConfigReader::is_full() const {
+  return problems_.size() > kMaxProblems;
+}
+
 void ConfigReader::add_problem(Place place, std::string path, std::string message) {
+  if (is_full()) return;
   tainted_.insert(path);
   tell(place, std::move(path), std::move(message));
 }
@@ -103,7 +108,7 @@ bool ConfigReader::is_list(const YamlNode& node, const std::string& path, std::s
 std::vector<ConfigReader::Entry> ConfigReader::named_entries(const YamlNode& map, const std::string& path) {
   std::vector<Entry> out;
   std::unordered_map<std::string_view, const YamlNode*> seen;
-  for (size_t i = 0; i + 1 < map.children.size(); i += 2) {
+  for (size_t i = 0; i + 1 < map.children.size() && !is_full(); i += 2) {
     const YamlNode &key = map.children[i], &value = map.children[i + 1];
     if (key.kind != YamlNode::Kind::kScalar) {
       refuse(key, path + ".?", fmt::format("a key must be a word, not {}", kind_name(key)));
@@ -125,6 +130,7 @@ std::vector<ConfigReader::Entry> ConfigReader::entries(const YamlNode& map, cons
   std::vector<Entry> out;
   const auto known = known_keys(section);
   for (Entry& e : named_entries(map, path)) {
+    if (is_full()) break;
     if (std::find(known.begin(), known.end(), e.key) == known.end()) {
       refuse(*e.key_node, join(path, shown(e.key)), refuse_key(section, e.key));
     } else if (e.value->kind == YamlNode::Kind::kNull) {
@@ -146,7 +152,7 @@ void ConfigReader::require(const YamlNode& map, const std::vector<Entry>& found_
     const auto told = [&](const PlacedProblem& p) {
       return p.path.starts_with(path) && p.message.find(word) != std::string::npos;
     };
-    if (is_tainted(missing)) continue;
+    if (is_full() || is_tainted(missing)) continue;
     if (std::any_of(problems_.begin(), problems_.end(), told))
       tainted_.insert(missing);
     else

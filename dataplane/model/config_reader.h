@@ -45,6 +45,9 @@ class ConfigReader {
   void set_pools_incomplete() { pools_incomplete_ = true; }
   bool may_be_pool(const std::string& name) const { return pools_incomplete_ || refused_pools_.contains(name); }
 
+  // No more problems are kept, so reading on is of no use.
+  bool is_full() const;
+
   // Where the value at that path stands; for a value left out, the nearest thing around it.
   Place place_of(std::string path) const;
   // At or in something that already has a problem: a violation there would be its consequence. (What could not be read

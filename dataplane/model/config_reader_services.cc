@@ -41,6 +41,7 @@ bool ConfigReader::takes_name(const Entry& e, std::string_view kind) {
 void ConfigReader::read_pools(const Entry& section) {
   if (!is_map(*section.value, section.path, "pools by name")) return set_pools_incomplete();
   for (const Entry& e : named_entries(*section.value, section.path)) {
+    if (is_full()) return;
     if (!takes_name(e, "pool")) {
       refused_pools_.insert(std::string(e.key));
       continue;
@@ -56,7 +57,7 @@ void ConfigReader::read_pools(const Entry& section) {
 void ConfigReader::read_backends(const Entry& e, Pool& pool) {
   if (!is_list(*e.value, e.path, "backends, such as [{name: fe11, address: 10.0.0.11}]")) return;
   pool.backends.reserve(e.value->children.size());
-  for (size_t i = 0; i < e.value->children.size(); ++i)
+  for (size_t i = 0; i < e.value->children.size() && !is_full(); ++i)
     pool.backends.push_back(read_backend(e.value->children[i], fmt::format("{}[{}]", e.path, i)));
 }
 
@@ -109,6 +110,7 @@ void ConfigReader::read_labels(const Entry& section, Backend& backend) {
 void ConfigReader::read_services(const Entry& section) {
   if (!is_map(*section.value, section.path, "services by name")) return;
   for (const Entry& e : named_entries(*section.value, section.path)) {
+    if (is_full()) return;
     if (!takes_name(e, "service")) continue;
     Service& service = config_.services[std::string(e.key)];
     service.name = e.key;
@@ -132,7 +134,7 @@ void ConfigReader::read_service(const Entry& section, Service& service) {
 
 void ConfigReader::read_listen(const Entry& e, Service& service) {
   if (!is_list(*e.value, e.path, "listeners, such as [\"192.0.2.10:443/tcp\"]")) return;
-  for (size_t i = 0; i < e.value->children.size(); ++i) {
+  for (size_t i = 0; i < e.value->children.size() && !is_full(); ++i) {
     const YamlNode& item = e.value->children[i];
     const std::string path = fmt::format("{}[{}]", e.path, i);
     Listener& listener = service.listen.emplace_back();

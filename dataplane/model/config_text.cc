@@ -90,6 +90,7 @@ class Including {
 };
 
 void add_violations(ConfigReader& reader) {
+  if (reader.is_full()) return;
   const Config& config = reader.config();
   for (Violation& v : reader.has_daemon() ? validate(config) : validate_services(config)) {
     if (reader.is_tainted(v.path)) continue;

@@ -59,6 +59,21 @@ void check_backend(const Backend& b, const std::string& path, std::vector<Violat
   check_labels(b, path, out);
 }
 
+// A pool as its services see it.
+struct PoolFacts {
+  bool is_sound = true;  // every address and weight can be judged: rules about the whole pool make sense
+  bool has_ipv4 = false, has_ipv6 = false;
+  void add(const Backend& b) {
+    is_sound &= !b.address.is_unspecified() && b.weight <= kMaxWeight;
+    (b.address.is_ipv4() ? has_ipv4 : has_ipv6) = true;
+  }
+  bool has(net::Family family) const { return family == net::Family::kIpv4 ? has_ipv4 : has_ipv6; }
+};
+
+// Suggestions compare a name with every pool's: for these many missing pools, and among these many.
+constexpr size_t kMaxSuggestions = 100;
+constexpr size_t kMaxCompared = 10'000;
+
 class ServicesCheck {
  public:
   explicit ServicesCheck(const Config& config) : config_(config) {}
@@ -94,8 +109,10 @@ class ServicesCheck {
     if (pool.name != name) out_.push_back({path, fmt::format("the pool calls itself {}", quote_text(pool.name))});
     std::unordered_map<std::string_view, size_t> names;
     std::map<Address, size_t> addresses;
+    PoolFacts& facts = facts_[&pool];
     for (size_t i = 0; i < pool.backends.size(); ++i) {
       const Backend& b = pool.backends[i];
+      facts.add(b);
       const std::string at = fmt::format("{}.backends[{}]", path, i);
       check_backend(b, at, out_);
       if (const Claim* claim = b.address.is_unspecified() ? nullptr : claim_of(b.address))
@@ -155,37 +172,33 @@ class ServicesCheck {
   void check_pool_of(const Service& s, const std::string& path, bool size_ok) {
     const auto pool = config_.pools.find(s.pool);
     if (pool == config_.pools.end()) return tell_missing_pool(s, path);
-    // What follows judges pools as a whole, and a pool with a broken backend is not whole.
-    const auto is_sound = [](const Backend& b) { return !b.address.is_unspecified() && b.weight <= kMaxWeight; };
-    const auto& backends = pool->second.backends;
-    if (backends.empty() || !std::all_of(backends.begin(), backends.end(), is_sound)) return;
-    if (s.forward == Forward::kDsr) check_dsr(s, pool->second, path);
+    const PoolFacts& facts = facts_.at(&pool->second);
+    if (pool->second.backends.empty() || !facts.is_sound) return;
+    if (s.forward == Forward::kDsr) check_dsr(s, facts, path);
     if (!size_ok) return;
     if (auto message = tables_.why_too_small(pool->second, s.table_size); !message.empty())
       out_.push_back({path + ".table-size", std::move(message)});
   }
 
   void tell_missing_pool(const Service& s, const std::string& path) {
-    std::vector<std::string_view> names;
-    for (const auto& [name, pool] : config_.pools) names.push_back(name);
-    const std::string_view near = nearest_word(s.pool, names);
-    const std::string there = names.empty()  ? "there are no pools: add it under `pools`"
-                              : near.empty() ? fmt::format("there are: {}", join_words(names, 10))
-                                             : fmt::format("did you mean {}?", near);
+    if (pool_names_.empty())
+      for (const auto& [name, pool] : config_.pools) pool_names_.push_back(name);
+    const bool compare = ++suggestions_ <= kMaxSuggestions && pool_names_.size() <= kMaxCompared;
+    const std::string_view near = compare ? nearest_word(s.pool, pool_names_) : std::string_view();
+    const std::string there = pool_names_.empty() ? "there are no pools: add it under `pools`"
+                              : near.empty()      ? fmt::format("there are: {}", join_words(pool_names_, 10))
+                                                  : fmt::format("did you mean {}?", near);
     out_.push_back({path + ".pool", fmt::format("there is no pool {}; {}", quote_text(s.pool), there), s.pool});
   }
 
-  void check_dsr(const Service& s, const Pool& pool, const std::string& path) {
+  void check_dsr(const Service& s, const PoolFacts& facts, const std::string& path) {
     for (size_t i = 0; i < s.listen.size(); ++i) {
-      const net::Family family = s.listen[i].address.family();
-      const auto fits = [&](const Backend& b) { return b.address.family() == family; };
-      if (s.listen[i].address.is_unspecified() || std::any_of(pool.backends.begin(), pool.backends.end(), fits))
-        continue;
-      const char* version = family == net::Family::kIpv4 ? "IPv4" : "IPv6";
+      const Address& address = s.listen[i].address;
+      if (address.is_unspecified() || facts.has(address.family())) continue;
       out_.push_back({fmt::format("{}.listen[{}]", path, i),
                       fmt::format("{}: forward dsr keeps the packet as it is, and pool {} has no {} backend: use "
                                   "forward ipip, or add one",
-                                  s.listen[i].to_string(), pool.name, version)});
+                                  s.listen[i].to_string(), s.pool, address.is_ipv4() ? "IPv4" : "IPv6")});
     }
   }
 
@@ -212,6 +225,9 @@ class ServicesCheck {
   std::vector<Violation> out_;
   std::vector<Claim> claims_;
   TableRule tables_;
+  std::unordered_map<const Pool*, PoolFacts> facts_;
+  std::vector<std::string_view> pool_names_;
+  size_t suggestions_ = 0;
   size_t backend_count_ = 0;
 };
 

@@ -15,6 +15,9 @@ namespace {
 struct TooDeep {
   YAML::Mark mark;
 };
+struct TooMany {
+  YAML::Mark mark;
+};
 
 // Collects the events of one document. The stack points into the tree: a container gets no new child while one of its
 // children is open, so the pointers stay valid.
@@ -50,6 +53,7 @@ class TreeBuilder : public YAML::EventHandler {
     if (tree_.errors.size() < 100) tree_.errors.push_back({mark.line + 1, mark.column + 1, std::move(message)});
   }
   YamlNode& add(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YamlNode::Kind kind) {
+    if (++nodes_ > kMaxYamlNodes) throw TooMany{mark};
     if (anchor != 0) refuse(mark, "an anchor (`&name`) is not read here: write the value out where it is needed");
     if (tag != "?" && tag != "!" && !tag.empty())
       refuse(mark, fmt::format("a tag ({}) is not read here: leave it out", quote_text(tag)));
@@ -66,6 +70,7 @@ class TreeBuilder : public YAML::EventHandler {
 
   YamlTree& tree_;
   std::vector<YamlNode*> stack_;
+  size_t nodes_ = 0;
 };
 
 std::string_view line_of(std::string_view text, int line) {
@@ -132,6 +137,10 @@ void parse(std::string_view text, YamlTree& tree) {
   } catch (const TooDeep& e) {
     tree.errors.push_back({e.mark.line + 1, e.mark.column + 1,
                            fmt::format("nested more than {} levels deep; no setting is that deep", kMaxNesting)});
+  } catch (const TooMany& e) {
+    tree.errors.push_back({e.mark.line + 1, e.mark.column + 1,
+                           fmt::format("more than {} keys and values; no node has room for what they configure",
+                                       grouped(kMaxYamlNodes))});
   } catch (const YAML::Exception& e) {
     const int line = e.mark.is_null() ? 0 : e.mark.line + 1;
     tree.errors.push_back({line, e.mark.is_null() ? 0 : e.mark.column + 1,

@@ -15,6 +15,8 @@ namespace lb::model {
 inline constexpr size_t kMaxDocumentBytes = 16u << 20;  // about eight times a node's 65,535 backends, written out
 // yaml-cpp queues the tokens of a whole line before it hands out the first, some 200 bytes of memory for each.
 inline constexpr size_t kMaxLineBytes = 64u << 10;
+// A node's 65,535 backends with a few labels each and its services have 1.5 million keys, values, lists and maps.
+inline constexpr size_t kMaxYamlNodes = 2'000'000;
 inline constexpr int kMaxNesting = 16;  // our deepest value, a label, is at 6
 
 struct YamlNode {
