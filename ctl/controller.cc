@@ -31,9 +31,8 @@ std::vector<uint32_t> cores_of(const std::vector<net::WorkerId>& workers, const 
   return cores;
 }
 
-std::vector<size_t> count_eligible(const model::Snapshot& snapshot) {
+std::vector<size_t> count_eligible(const model::Snapshot& snapshot, EligibleCounter& counter) {
   std::vector<size_t> counts;
-  EligibleCounter counter;
   for (size_t i = 0; i < snapshot.services.size(); i++) {
     const lb_service* service = service_at(snapshot, i);
     counts.push_back(service == nullptr ? 0 : counter.count(snapshot, *service));
@@ -114,8 +113,11 @@ net::Result<Controller::Compiled> Controller::compile(const model::Config& confi
 void Controller::adopt(Compiled compiled) {
   ids_ = std::move(compiled.ids);
   topology_ = std::move(compiled.topology);
+  EligibleCounter counter(&counter_);
+  eligible_ = count_eligible(*compiled.snapshot, counter);
+  counter.forget_before();
+  counter_ = std::move(counter);
   snapshot_ = std::move(compiled.snapshot);
-  eligible_ = count_eligible(*snapshot_);
   source_.follow(backend_addresses(config_));
 }
 
@@ -191,12 +193,14 @@ net::Status Controller::guard(const model::Diff& diff, const model::Config& to, 
                                 diff.services_removed == 1 ? "" : "s", said, busy, diff.services_removed)};
 }
 
+net::Error Controller::unexpected(uint64_t expected) const {
+  return {net::Code::kConflict,
+          fmt::format("the revision is {}, not {} as expected: look at what changed, then try again", revision(),
+                      expected)};
+}
+
 net::Result<ChangeResult> Controller::commit(model::Config to, const ChangeOptions& options) {
-  if (options.expect_revision && *options.expect_revision != revision()) {
-    return net::Error{net::Code::kConflict,
-                      fmt::format("the revision is {}, not {} as expected: look at what changed, then try again",
-                                  revision(), *options.expect_revision)};
-  }
+  if (options.expect_revision && *options.expect_revision != revision()) return unexpected(*options.expect_revision);
   const model::Diff diff = model::diff(config_, to);
   to.daemon = config_.daemon;
   ChangeResult result;

@@ -80,6 +80,7 @@ class Controller {
   };
   net::Result<Compiled> compile(const model::Config& config);
   net::Result<ChangeResult> commit(model::Config to, const ChangeOptions& options);
+  net::Error unexpected(uint64_t expected) const;
   net::Status guard(const model::Diff& diff, const model::Config& to, const ChangeOptions& options) const;
   net::Status make_durable(const State& next, const Compiled& compiled, ChangeResult* result);
   void adopt(Compiled compiled);
@@ -93,6 +94,7 @@ class Controller {
   model::IdTable ids_;
   model::Topology topology_;
   std::shared_ptr<const model::Snapshot> snapshot_;  // shared with the engine, which keeps it until no worker reads it
+  EligibleCounter counter_;                          // of snapshot_
   std::vector<size_t> eligible_;
   State state_;
   uint64_t last_generation_ = 0;

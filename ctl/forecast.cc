@@ -24,6 +24,15 @@ class Comparer {
   std::map<std::pair<const uint16_t*, const uint16_t*>, double> moved_;
 };
 
+bool same_tables(const model::Snapshot& before, const lb_service& was, const model::Snapshot& after,
+                 const lb_service& now) {
+  const auto same = [&](net::Family family) {
+    const Slots a = before.table_of(was, family), b = after.table_of(now, family);
+    return a.data() == b.data() && a.size() == b.size();
+  };
+  return same(net::Family::kIpv4) && same(net::Family::kIpv6);
+}
+
 bool same_way(const lb_service& a, const lb_service& b) {
   return a.forward == b.forward && a.schedule == b.schedule && a.prefix4 == b.prefix4 && a.prefix6 == b.prefix6;
 }
@@ -50,6 +59,10 @@ size_t EligibleCounter::count(const model::Snapshot& snapshot, const lb_service&
   const Slots v4 = snapshot.table_of(service, net::Family::kIpv4), v6 = snapshot.table_of(service, net::Family::kIpv6);
   auto [it, fresh] = counted_.try_emplace({v4.data(), v6.data()});
   if (!fresh) return it->second;
+  if (before_ != nullptr) {
+    const auto known = before_->counted_.find(it->first);
+    if (known != before_->counted_.end()) return it->second = known->second;
+  }
   auto seen = std::make_unique<std::bitset<LB_MAX_BACKENDS + 1>>();
   for (uint16_t id : v4) seen->set(id);
   if (v6.data() != v4.data()) {
@@ -73,6 +86,7 @@ std::vector<ServiceForecast> forecast(const model::Snapshot* before, const model
     if (now == nullptr) continue;
     const lb_service* was = before == nullptr ? nullptr : service_at(*before, i);
     if (was != nullptr && before->service_names[i] != after.service_names[i]) was = nullptr;
+    if (was != nullptr && same_way(*was, *now) && same_tables(*before, *was, after, *now)) continue;
     ServiceForecast f{after.service_names[i], 1, 0, count_after.count(after, *now)};
     if (was != nullptr) {
       f.eligible_before = count_before.count(*before, *was);

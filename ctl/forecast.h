@@ -23,13 +23,20 @@ struct ServiceForecast {
 // Share of hashes that two tables, of any two sizes, send to different backends. Empty tables differ from all others.
 double slots_moved(std::span<const uint16_t> before, std::span<const uint16_t> after);
 
-// Backends that a service's tables send anything to; a table that services share is counted once. One snapshot each.
+// Backends that a service's tables send anything to. A table that services share is counted once, and what `before`
+// counted is not counted again.
 class EligibleCounter {
  public:
+  EligibleCounter() = default;
+  // before: of a snapshot that still lives, so that equal pointers are equal tables.
+  explicit EligibleCounter(const EligibleCounter* before) : before_(before) {}
   size_t count(const model::Snapshot& snapshot, const lb_service& service);
+  void forget_before() { before_ = nullptr; }
 
  private:
-  std::map<std::pair<const uint16_t*, const uint16_t*>, size_t> counted_;  // by the tables of IPv4 and IPv6
+  using Tables = std::pair<const uint16_t*, const uint16_t*>;  // of IPv4 and IPv6
+  std::map<Tables, size_t> counted_;
+  const EligibleCounter* before_ = nullptr;
 };
 
 // Services that differ between two snapshots of one id table, by name; before may be null. Removed services are not

@@ -13,6 +13,9 @@
 #include <cstdlib>
 #include <string>
 
+#include "ctl/log.h"
+#include "tests/unit/ctl/fakes.h"
+
 namespace lb::ctl {
 namespace {
 
@@ -158,6 +161,27 @@ TEST_F(NetlinkTest, FollowsLinksAndNeighbours) {
   ASSERT_TRUE(run("ip link set lan mtu 1400 up"));
   EXPECT_TRUE(becomes("10.7.0.11", true));
   EXPECT_EQ(reach("10.7.0.11").mtu, 1400);
+}
+
+// More events than the socket's buffer holds, while nobody reads: everything is asked for anew.
+TEST_F(NetlinkTest, LostEventsAreMadeUpFor) {
+  source_->on_change([] {});
+  source_->follow({address("10.9.0.1")});
+  EXPECT_EQ(reach("10.9.0.1").why, "no route to 10.9.0.1");
+  std::string logged;
+  LogSink before = set_log_sink([&](LogLevel, const std::string& line) { logged += line + '\n'; });
+  TempDir dir;
+  std::string batch;
+  for (int i = 0; i < 30000; i++) {
+    batch += "route add 10." + std::to_string(100 + i / 65536) + '.' + std::to_string(i / 256 % 256) + '.' +
+             std::to_string(i % 256) + "/32 via 10.7.0.254\n";
+  }
+  spill(dir / "batch", batch + "route add 10.9.0.0/16 via 10.7.0.254\naddr add 10.7.0.2/24 dev lan\n");
+  ASSERT_TRUE(run("ip -batch " + (dir / "batch")));
+  EXPECT_EQ(reach("10.9.0.1").why, "neighbour 10.7.0.254 on lan is not resolved yet");
+  EXPECT_TRUE(source_->resolve({})->kernel_addresses.contains(address("10.7.0.2")));
+  set_log_sink(before);
+  EXPECT_NE(logged.find("event=kernel_events_lost"), std::string::npos) << "the test must really lose some";
 }
 
 TEST_F(NetlinkTest, AsksTwentyThousandRoutesInPipelines) {
