@@ -15,9 +15,16 @@ namespace lb::dpdk {
 namespace {
 
 constexpr uint32_t kSpins = 64;              // empty polls before the first sleep: a gap between two bursts
+constexpr uint32_t kLongIdle = 2000;         // sleeps, about a second, before the longest ones
 constexpr long kFirstSleep = 20'000;         // ns; doubled while nothing comes
-constexpr long kLongestSleep = 500'000;      // ns; what the smallest receive ring (512) holds at 1 M packets/s
+constexpr long kSleep = 500'000;             // ns; what the smallest receive ring (512) holds at 1 M packets/s
+constexpr long kLongestSleep = 1'000'000;    // ns; halves what an idle daemon costs
 constexpr unsigned long kTimerSlack = 5000;  // ns; the default of 50 µs would be most of a short sleep
+
+long sleep_time(uint32_t sleeps) noexcept {
+  if (sleeps >= kLongIdle) return kLongestSleep;
+  return std::min(kFirstSleep << std::min(sleeps, 8u), kSleep);
+}
 
 void sleep_ns(long ns) noexcept {
   const timespec time = {0, ns};
@@ -38,7 +45,7 @@ void Worker::run() noexcept {
       generation_.store(generation, std::memory_order_release);  // partner: generation()
     uint32_t received = 0;
     for (const RxQueue& queue : options_.rx) received += poll(queue, snapshot);
-    idle_polls = received == 0 ? std::min(idle_polls + 1, kSpins + 16) : 0;
+    idle_polls = received == 0 ? std::min(idle_polls + 1, kSpins + kLongIdle) : 0;
     if (idle_polls > 0) rest(idle_polls);
   }
   readers_.offline(options_.number);
@@ -57,7 +64,7 @@ uint32_t Worker::poll(const RxQueue& queue, const model::Snapshot& snapshot) noe
 void Worker::rest(uint32_t idle_polls) noexcept {
   if (idle_polls == kSpins) flush(options_.tx);
   if (options_.idle == model::Idle::kPoll || idle_polls < kSpins) return rte_pause();
-  sleep_ns(std::min(kFirstSleep << (idle_polls - kSpins), kLongestSleep));
+  sleep_ns(sleep_time(idle_polls - kSpins));
 }
 
 }  // namespace lb::dpdk

@@ -161,5 +161,25 @@ TEST_F(Interface, AnInterfaceThatIsDownIsToldWithTheCommandThatMendsIt) {
       << engine.said();
 }
 
+TEST_F(Interface, WithoutRightsItIsToldWhichOnesAreMissing) {
+  const Lab lab(1, 1500);
+  EngineProcess engine(lab, {0}, model::Forward::kDsr, 65534);
+  EXPECT_EQ(engine.said().substr(0, 16), "error: port wan:") << engine.said();
+  EXPECT_NE(engine.said().find("not permitted; run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW"),
+            std::string::npos)
+      << engine.said();
+}
+
+TEST_F(Interface, OffloadsThatMergePacketsAreOffWhileItRunsAndOnAgainAfterwards) {
+  const Lab lab(1, 1500);
+  const std::string gro_is_on = "sh -c 'ethtool -k wan | grep -q \"^generic-receive-offload: on\"'";
+  ASSERT_EQ(lab.run("lbd", "ethtool -K wan gro on"), 0);
+  EngineProcess engine(lab, {0}, model::Forward::kDsr);
+  ASSERT_EQ(engine.said(), "af_xdp native");
+  EXPECT_NE(lab.run("lbd", gro_is_on), 0);
+  engine.end();
+  EXPECT_EQ(lab.run("lbd", gro_is_on), 0);
+}
+
 }  // namespace
 }  // namespace lb::dpdk

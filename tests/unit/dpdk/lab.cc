@@ -234,8 +234,9 @@ void ChildInLab::end() {
   pid_ = -1;
 }
 
-EngineProcess::EngineProcess(const Lab& lab, std::vector<uint32_t> workers, model::Forward forward)
-    : ChildInLab(lab, [world = make_world(workers, forward, lab.mtu())] {
+EngineProcess::EngineProcess(const Lab& lab, std::vector<uint32_t> workers, model::Forward forward, uid_t user)
+    : ChildInLab(lab, [world = make_world(workers, forward, lab.mtu()), user] {
+        if (user != 0 && setresuid(user, user, user) != 0) die("setresuid");
         auto started = start(world);
         if (!started) return std::pair{"error: " + started.error().message, std::function<void()>()};
         std::shared_ptr<Running> running = std::move(*started);

@@ -72,7 +72,8 @@ class ChildInLab {
 // and the sentence.
 class EngineProcess : public ChildInLab {
  public:
-  EngineProcess(const Lab& lab, std::vector<uint32_t> workers, model::Forward forward);
+  // user: whose rights the process has.
+  EngineProcess(const Lab& lab, std::vector<uint32_t> workers, model::Forward forward, uid_t user = 0);
 };
 
 }  // namespace lb::dpdk::testing
