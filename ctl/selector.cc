@@ -105,7 +105,7 @@ net::Result<std::vector<Selected>> select(const model::Config& config, const Sel
     for (const Selected& s : found) names.push_back(s.pool->name + '/' + s.backend->name);
     if (names.empty()) return net::Error{net::Code::kNotFound, "there is no backend at all"};
     return net::Error{net::Code::kConflict,
-                      fmt::format("`{}` fits {} backends: {}; name one, or say that all are meant", describe(selector),
+                      fmt::format("`{}` fits {} backends: {}; name one, or give --all", describe(selector),
                                   names.size(), some_of(names, 20))};
   }
   return found;

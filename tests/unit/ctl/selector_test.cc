@@ -35,7 +35,7 @@ TEST(Selector, RefusesWithWhatThereIs) {
   EXPECT_EQ(names_of({{"x/y"}, {}}), Names{"no backend fits `x/y`; there are the pools: be, fe"});
   EXPECT_EQ(names_of({{"fe/fe11", "nope"}, {}}), Names{"no backend fits `nope`; there are the pools: be, fe"});
   EXPECT_EQ(names_of({{"fe/*"}, {}}, Count::kOne),
-            Names{"`fe/*` fits 3 backends: fe/fe11, fe/fe12, fe/fe13; name one, or say that all are meant"});
+            Names{"`fe/*` fits 3 backends: fe/fe11, fe/fe12, fe/fe13; name one, or give --all"});
 }
 
 TEST(Selector, StarsMatchAnyCharacters) {
