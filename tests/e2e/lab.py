@@ -87,7 +87,7 @@ class Lab:
                 return False
         return True
 
-    def connect(self, host, url, count, concurrency=64, timeout=5.0, source_ports=None):
+    def connect(self, host, url, count, concurrency=64, timeout=30.0, source_ports=None):
         """`count` connections from host, one request each, keep-alive off. Returns a list of results, see client.py."""
         command = [str(CLIENT), url, "--count", str(count), "--concurrency", str(concurrency), "--timeout", str(timeout)]
         if source_ports:
