@@ -45,7 +45,9 @@ class XdpFilter : public model::OwnedFilter {
 
 // RETURNS the link's descriptor, or -errno.
 int link_xdp(int program_fd, unsigned ifindex, uint32_t mode) {
-  LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = mode);
+  bpf_link_create_opts opts{};
+  opts.sz = sizeof opts;
+  opts.flags = mode;
   const int fd = bpf_link_create(program_fd, static_cast<int>(ifindex), BPF_XDP, &opts);
   return fd >= 0 ? fd : -errno;
 }

@@ -24,6 +24,22 @@ constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
 // Place of the clsact filter: where a second lbd finds the first.
 constexpr uint32_t kHandle = 0x1bd, kPriority = 1;
 
+bpf_tc_hook ingress_hook(unsigned ifindex) {
+  bpf_tc_hook hook{};
+  hook.sz = sizeof hook;
+  hook.ifindex = static_cast<int>(ifindex);
+  hook.attach_point = BPF_TC_INGRESS;
+  return hook;
+}
+
+bpf_tc_opts our_place() {
+  bpf_tc_opts opts{};
+  opts.sz = sizeof opts;
+  opts.handle = kHandle;
+  opts.priority = kPriority;
+  return opts;
+}
+
 struct Owner {  // struct lb_filter_owner of owned_tc.bpf.c
   uint64_t pid = 0, start_time = 0;
 };
@@ -85,8 +101,8 @@ class ClsactFilter : public model::OwnedFilter {
 
   // The clsact hook itself stays: others may use it, and alone it does nothing.
   static void detach(unsigned ifindex) {
-    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(ifindex), .attach_point = BPF_TC_INGRESS);
-    LIBBPF_OPTS(bpf_tc_opts, opts, .handle = kHandle, .priority = kPriority);
+    bpf_tc_hook hook = ingress_hook(ifindex);
+    bpf_tc_opts opts = our_place();
     (void)bpf_tc_detach(&hook, &opts);
   }
 
@@ -117,7 +133,7 @@ net::Error busy(const std::string& ifname, int64_t pid) {
 
 // A filter at our place: one of a dead lbd is removed, any other refuses us.
 net::Status clear_stale(const std::string& ifname, bpf_tc_hook& hook) {
-  LIBBPF_OPTS(bpf_tc_opts, old, .handle = kHandle, .priority = kPriority);
+  bpf_tc_opts old = our_place();
   if (bpf_tc_query(&hook, &old) != 0 || old.prog_id == 0) return {};
   const int64_t pid = running_owner(old.prog_id);
   if (pid > 0) return busy(ifname, pid);
@@ -126,7 +142,7 @@ net::Status clear_stale(const std::string& ifname, bpf_tc_hook& hook) {
                       fmt::format("{} is busy: a foreign tc filter (BPF program {}) is at ingress priority {}; "
                                   "remove it: tc filter del dev {} ingress prio {}",
                                   ifname, old.prog_id, kPriority, ifname, kPriority)};
-  LIBBPF_OPTS(bpf_tc_opts, stale, .handle = kHandle, .priority = kPriority);
+  bpf_tc_opts stale = our_place();
   if (const int failed = bpf_tc_detach(&hook, &stale); failed != 0)
     return bpf_error(fmt::format("{}: removing the tc filter of an lbd that is gone", ifname), -failed);
   return {};
@@ -161,12 +177,12 @@ net::Result<std::unique_ptr<model::OwnedFilter>> attach_clsact(const std::string
   if (ifindex == 0) return no_such_interface(ifname);
   auto skeleton = load();
   if (!skeleton) return skeleton.error();
-  LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(ifindex), .attach_point = BPF_TC_INGRESS);
+  bpf_tc_hook hook = ingress_hook(ifindex);
   if (const int failed = bpf_tc_hook_create(&hook); failed != 0 && failed != -EEXIST)
     return bpf_error(fmt::format("{}: making the clsact hook", ifname), -failed);
   if (net::Status cleared = clear_stale(ifname, hook); !cleared) return cleared.error();
-  LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = bpf_program__fd((*skeleton)->progs.lbd_owned_tc), .handle = kHandle,
-              .priority = kPriority);
+  bpf_tc_opts opts = our_place();
+  opts.prog_fd = bpf_program__fd((*skeleton)->progs.lbd_owned_tc);
   if (const int failed = bpf_tc_attach(&hook, &opts); failed != 0)
     return bpf_error(fmt::format("{}: attaching the tc filter", ifname), -failed);
   return std::unique_ptr<model::OwnedFilter>(std::make_unique<ClsactFilter>(std::move(*skeleton), ifindex));
