@@ -104,9 +104,8 @@ net::Result<std::vector<Selected>> select(const model::Config& config, const Sel
     std::vector<std::string> names;
     for (const Selected& s : found) names.push_back(s.pool->name + '/' + s.backend->name);
     if (names.empty()) return net::Error{net::Code::kNotFound, "there is no backend at all"};
-    return net::Error{net::Code::kConflict,
-                      fmt::format("`{}` fits {} backends: {}; name one, or give --all", describe(selector),
-                                  names.size(), some_of(names, 20))};
+    return net::Error{net::Code::kConflict, fmt::format("`{}` fits {} backends: {}; name one, or give --all",
+                                                        describe(selector), names.size(), some_of(names, 20))};
   }
   return found;
 }
