@@ -16,7 +16,7 @@ void ipip(CaseList& l) {
   const auto expect = [](const Packet& inner, uint8_t tos = 0) {
     return forwarded(tunnel4(to_b11(), inner, "10.0.0.11", tos), kLan, "web", "p4/b11");
   };
-  constexpr std::string_view vip = "192.0.2.10";
+  static constexpr std::string_view vip = "192.0.2.10";
   const auto add = [&](const std::string& name, const packet::Ip4& ip, const packet::Tcp& t = {}, uint8_t tos = 0) {
     l.add("4 in 4: " + name, in(tcp(vip, ip, t)), expect(tcp(vip, one_less(ip), t), tos));
   };
@@ -57,7 +57,7 @@ void ipip(CaseList& l) {
 }
 
 void dsr(CaseList& l) {
-  constexpr std::string_view vip = "192.0.2.20";
+  static constexpr std::string_view vip = "192.0.2.20";
   const auto expect = [](const Packet& ip) { return forwarded(to_b11().then(ip), kLan, "direct4", "p4/b11"); };
   l.add("dsr v4: a SYN", in(tcp(vip)), expect(tcp(vip, {.ttl = 63})));
   l.add("dsr v4: TOS, id and options stay", in(tcp(vip, {.tos = 0x1d, .id = 9, .df = false, .options = {1, 1, 1, 0}})),
@@ -70,7 +70,7 @@ void dsr(CaseList& l) {
 }
 
 void listeners(CaseList& l) {
-  constexpr std::string_view vip = "192.0.2.30";
+  static constexpr std::string_view vip = "192.0.2.30";
   const auto udp = [](uint16_t port, uint8_t ttl) { return ip4(kClient4, vip, {.ttl = ttl}).udp(40000, port); };
   l.add("v4: exact port before range and any", in(udp(8050, 64)),
         forwarded(tunnel4(to_b11(), udp(8050, 63)), kLan, "exact", "p4/b11"));

@@ -9,7 +9,7 @@ Packet tcp(std::string_view vip, const packet::Ip6& ip = {}, const packet::Tcp& 
 }
 
 void ipip(CaseList& l) {
-  constexpr std::string_view vip = "2001:db8::10";
+  static constexpr std::string_view vip = "2001:db8::10";
   const auto expect = [](const Packet& inner, uint8_t tos = 0) {
     return forwarded(tunnel4(to_b11(), inner, "10.0.0.11", tos), kLan, "web", "p4/b11");
   };
@@ -38,7 +38,7 @@ void ipip(CaseList& l) {
 }
 
 void extensions(CaseList& l) {
-  constexpr std::string_view vip = "2001:db8::10";
+  static constexpr std::string_view vip = "2001:db8::10";
   const auto add = [&](const std::string& name, auto headers) {
     const auto packet = [&](uint8_t hops) {
       Packet p = ip6(kClient6, vip, {.hop_limit = hops});
@@ -64,7 +64,7 @@ void extensions(CaseList& l) {
 }
 
 void dsr(CaseList& l) {
-  constexpr std::string_view vip = "2001:db8::20";
+  static constexpr std::string_view vip = "2001:db8::20";
   const auto expect = [](const Packet& ip) { return forwarded(to_b12().then(ip), kLan, "direct6", "p6/b12"); };
   l.add("dsr v6: a SYN", in(tcp(vip)), expect(tcp(vip, {.hop_limit = 63})));
   l.add("dsr v6: traffic class and flow label stay", in(tcp(vip, {.tos = 0x2e, .label = 0xfffff})),
@@ -78,7 +78,7 @@ void dsr(CaseList& l) {
 }
 
 void listeners(CaseList& l) {
-  constexpr std::string_view vip = "2001:db8::30";
+  static constexpr std::string_view vip = "2001:db8::30";
   const auto udp = [](uint16_t port, uint8_t hops) { return ip6(kClient6, vip, {.hop_limit = hops}).udp(40000, port); };
   l.add("v6: exact port before range and any", in(udp(8050, 64)),
         forwarded(tunnel4(to_b11(), udp(8050, 63)), kLan, "exact", "p4/b11"));
