@@ -44,7 +44,10 @@ class OwnedProgram : public ::testing::Test {
     ASSERT_TRUE(set_->replace(std::array{address("192.0.2.10"), address("2001:db8::10")}));
   }
   bool is_owned(const packet::Bytes& frame) const {
-    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame.data(), .data_size_in = static_cast<uint32_t>(frame.size()));
+    bpf_test_run_opts run{};
+    run.sz = sizeof run;
+    run.data_in = frame.data();
+    run.data_size_in = static_cast<uint32_t>(frame.size());
     EXPECT_EQ(bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.xsk_def_prog), &run), 0) << strerror(errno);
     EXPECT_TRUE(run.retval == XDP_PASS || run.retval == XDP_DROP);
     return run.retval == XDP_DROP;
