@@ -29,6 +29,7 @@ class DpdkEngine : public model::Engine {
   std::vector<model::PortCounters> ports() override;
   model::TrafficCounters traffic() override;
   net::Result<model::Explanation> explain(const model::ExplainRequest& request) override;
+  model::FlowTables* flows() override { return nullptr; }
 
   // Packet buffers that drivers, workers and queues hold.
   uint32_t buffers_in_use() const;

@@ -113,8 +113,8 @@ model::Explanation read_out(const stages::Batch& b, const stages::Trace& trace, 
     e.listener = snapshot.listener_names[trace.listener];
     if (meta.service < snapshot.service_names.size()) e.service = snapshot.service_names[meta.service];
   }
-  if (trace.hashed) e.hash = meta.hash;
   if (trace.slot != UINT32_MAX) {
+    e.hash = trace.hash;
     e.slot = trace.slot;
     if (meta.backend != 0) e.backend = net::BackendId(meta.backend);
   }

@@ -21,11 +21,14 @@ bool is_eligible(const BackendState& b, Reachable how) {
   return how == Reachable::kByTunnel ? b.why_not_ipip.empty() : b.why_not_dsr.empty();
 }
 
-lb_backend compile_backend(const net::Address& address, const Reach& reach) {
+lb_backend compile_backend(const Backend& backend, uint16_t pool, const Reach& reach) {
   lb_backend b{};
-  b.address = address.raw();
-  if (!address.is_ipv4()) b.flags |= LB_BACKEND_IPV6;
+  b.address = backend.address.raw();
+  b.pool = pool;
+  b.flags = LB_BACKEND_SERVING;
+  if (!backend.address.is_ipv4()) b.flags |= LB_BACKEND_IPV6;
   if (!reach.resolved) return b;
+  if (backend.weight > 0) b.flags |= LB_BACKEND_READY;
   b.source = reach.source.raw();
   std::ranges::copy(reach.dst_mac.bytes, b.dst_mac);
   std::ranges::copy(reach.src_mac.bytes, b.src_mac);
@@ -73,6 +76,7 @@ class Compilation {
   const Reach& reach_of(const net::Address& a) const;
   Chosen choose(const std::string& pool, Reachable how, uint32_t size);
   Chosen make(const std::string& pool, Reachable how, uint32_t size);
+  uint16_t number_of_pool(const std::string& name) const;
   uint32_t index_of(const std::shared_ptr<const Table>& table);
   void compile_service(const Service& s);
 
@@ -82,6 +86,7 @@ class Compilation {
   TableCache& cache_;
   CompileStats& stats_;
   Snapshot& out_;
+  std::map<std::string, uint16_t> pool_numbers_;
   std::map<std::string, std::span<const BackendState>> pools_;
   std::map<Wanted, Chosen> chosen_;
   std::unordered_map<const Table*, uint32_t> indices_;
@@ -101,7 +106,9 @@ void Compilation::compile_backends() {
   out_.backend_states.reserve(order.size());
   auto id = order.begin();
   std::vector<std::pair<const Backend*, net::BackendId>> sorted;
+  uint16_t pools = 0;
   for (const auto& [name, pool] : config_.pools) {
+    if (!pool.backends.empty()) pool_numbers_[name] = ++pools;
     sorted.clear();
     for (const Backend& b : pool.backends) sorted.emplace_back(&b, *id++);
     std::ranges::sort(sorted, [](const auto& a, const auto& b) {
@@ -110,11 +117,17 @@ void Compilation::compile_backends() {
     const size_t start = out_.backend_states.size();
     for (const auto& [backend, number] : sorted) {
       const Reach& reach = reach_of(backend->address);
-      out_.backends[net::raw(number)] = compile_backend(backend->address, reach);
+      out_.backends[net::raw(number)] = compile_backend(*backend, pools, reach);
       out_.backend_states.push_back(state_of(name, *backend, number, reach));
     }
     pools_.emplace(name, std::span(out_.backend_states).subspan(start));
   }
+}
+
+// An empty pool has none: 0 is no backend's.
+uint16_t Compilation::number_of_pool(const std::string& name) const {
+  const auto it = pool_numbers_.find(name);
+  return it == pool_numbers_.end() ? 0 : it->second;
 }
 
 uint32_t Compilation::index_of(const std::shared_ptr<const Table>& table) {
@@ -160,9 +173,11 @@ void Compilation::compile_service(const Service& s) {
   const Chosen table6 = six == four ? table4 : choose(s.pool, six, s.table_size);
 
   const uint32_t index = net::raw(ids_.service(s.name));
-  out_.services[index] = {.table4 = table4.table,
-                          .table6 = table6.table,
+  out_.services[index] = {.table4 = static_cast<uint16_t>(table4.table),
+                          .table6 = static_cast<uint16_t>(table6.table),
                           .table_size = s.table_size,
+                          .pool = number_of_pool(s.pool),
+                          .former_pool = 0,
                           .forward = static_cast<uint8_t>(s.forward),
                           .schedule = static_cast<uint8_t>(s.schedule),
                           .prefix4 = s.prefix4,

@@ -26,6 +26,9 @@ inline constexpr uint32_t kMaxWeight = 1000;
 inline constexpr uint32_t kDefaultTableSize = 65537;
 inline constexpr uint32_t kMinTableSize = 251;
 inline constexpr uint32_t kMaxTableSize = 655373;
+inline constexpr uint32_t kDefaultFlows = 1048576;
+inline constexpr uint32_t kMinFlows = 1024;  // 0 apart
+inline constexpr uint32_t kMaxFlows = 268435456;
 inline constexpr uint16_t kMinMtu = 1280;  // RFC 8200 section 5
 inline constexpr uint16_t kMaxMtu = 9000;
 inline constexpr uint32_t kMaxCore = 1023;  // CPU_SETSIZE - 1
@@ -44,6 +47,7 @@ struct Daemon {  // read at start
   std::string state_dir = "/var/lib/lbd";
   std::string hash_key_file = "/etc/lbd/hash-key";
   uint32_t hash_version = 1;
+  uint32_t flows = kDefaultFlows;  // flow table capacity, whole node; 0: no tracking, hash only
   std::vector<uint32_t> workers;  // CPU cores, one poll-mode worker each
   HugePages huge_pages = HugePages::kAuto;
   Idle idle = Idle::kSleep;

@@ -63,6 +63,7 @@ void print_daemon(const Daemon& d, std::string& out) {
   if (d.state_dir != built_in.state_dir) out += fmt::format("  state-dir: {}\n", scalar(d.state_dir));
   if (d.hash_key_file != built_in.hash_key_file) out += fmt::format("  hash-key-file: {}\n", scalar(d.hash_key_file));
   if (d.hash_version != built_in.hash_version) out += fmt::format("  hash-version: {}\n", d.hash_version);
+  if (d.flows != built_in.flows) out += fmt::format("  flows: {}\n", d.flows);
   if (!dpdk.empty()) out += "  dpdk:\n" + dpdk;
 }
 

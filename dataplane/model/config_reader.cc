@@ -288,6 +288,7 @@ void ConfigReader::read_daemon(const Entry& section) {
     if (e.key == "state-dir") d.state_dir = text(e).value_or("");
     if (e.key == "hash-key-file") d.hash_key_file = text(e).value_or("");
     if (e.key == "hash-version") d.hash_version = number(e, 0, UINT32_MAX).value_or(0);
+    if (e.key == "flows") d.flows = number(e, 0, kMaxFlows).value_or(kDefaultFlows);
     if (e.key == "dpdk") read_dpdk(e);
   }
 }

@@ -89,6 +89,7 @@ std::vector<std::string> needs_restart(const Daemon& from, const Daemon& to) {
   tell("state-dir", from.state_dir, to.state_dir);
   tell("hash-key-file", from.hash_key_file, to.hash_key_file);
   tell("hash-version", from.hash_version, to.hash_version);
+  tell("flows", from.flows, to.flows);
   tell("dpdk.workers", from.workers, to.workers);
   tell("dpdk.huge-pages", to_string(from.huge_pages), to_string(to.huge_pages));
   tell("dpdk.idle", to_string(from.idle), to_string(to.idle));

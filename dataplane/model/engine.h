@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "dataplane/model/config.h"
+#include "dataplane/model/flows.h"
 #include "dataplane/model/snapshot.h"
 #include "dataplane/net/address.h"
 #include "dataplane/net/result.h"
@@ -66,6 +67,8 @@ struct Explanation {
   std::optional<uint64_t> hash;
   std::optional<uint32_t> slot;
   std::optional<net::BackendId> backend;
+  std::optional<FlowClass> tracked;      // the flow has an entry, and the backend is that of the entry
+  std::optional<net::BackendId> chosen;  // what the table would choose today; differs from backend for a pinned flow
   std::optional<net::WorkerId> worker;   // when the device tells; software cannot know yet
   std::vector<uint8_t> out;              // frame as it would leave; empty unless forwarded
   uint32_t in_bytes = 0, out_bytes = 0;  // IP packet in, frame's IP packet out
@@ -82,6 +85,7 @@ class Engine {
   virtual std::vector<PortCounters> ports() = 0;
   virtual TrafficCounters traffic() = 0;
   virtual net::Result<Explanation> explain(const ExplainRequest& request) = 0;
+  virtual FlowTables* flows() = 0;  // null with flows: 0
 };
 
 }  // namespace lb::model

@@ -16,9 +16,9 @@ using std::string_view;
 constexpr string_view kTopKeys[] = {"version", "include", "daemon", "defaults", "pools", "services"};
 constexpr string_view kTopLater[] = {"checks"};
 constexpr string_view kIncludedKeys[] = {"version", "pools", "services"};
-constexpr string_view kDaemonKeys[] = {"engine", "socket", "state-dir", "hash-key-file", "hash-version", "dpdk"};
-constexpr string_view kDaemonLater[] = {"flows",        "metrics",        "access",    "xdp",
-                                        "orphan-after", "shutdown-delay", "start-wait"};
+constexpr string_view kDaemonKeys[] = {"engine",       "socket", "state-dir", "hash-key-file",
+                                       "hash-version", "flows",  "dpdk"};
+constexpr string_view kDaemonLater[] = {"metrics", "access", "xdp", "orphan-after", "shutdown-delay", "start-wait"};
 constexpr string_view kDpdkKeys[] = {"workers", "huge-pages", "idle", "ports"};
 constexpr string_view kPortKeys[] = {"name", "device", "mtu"};
 constexpr string_view kDefaultsKeys[] = {"forward", "schedule", "table-size", "source-prefix"};

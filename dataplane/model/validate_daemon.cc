@@ -47,6 +47,9 @@ class DaemonCheck {
     check_path("hash-key-file", d_.hash_key_file, kMaxPath);
     if (d_.hash_version != 1)
       add("hash-version", fmt::format("hash-version {} is not known: this version computes 1", d_.hash_version));
+    if (d_.flows != 0 && (d_.flows < kMinFlows || d_.flows > kMaxFlows))
+      add("flows",
+          fmt::format("flows {} must be 0 (no tracking, hash only) or {} to {}", d_.flows, kMinFlows, kMaxFlows));
     check_workers();
     check_ports();
     return std::move(out_);

@@ -61,13 +61,15 @@ struct lb_port_range {
 LB_ASSERT(sizeof(struct lb_port_range) == 16);
 
 struct lb_service {
-  __u32 table4;      // index of the Maglev table for flows to an IPv4 listener
-  __u32 table6;      // the same for an IPv6 listener: another table only with dsr, where families must agree
-  __u32 table_size;  // slots of both, a prime; 0: no service has this index
-  __u8 forward;      // enum lb_forward
-  __u8 schedule;     // enum lb_schedule
-  __u8 prefix4;      // source-hash: bits of an IPv4 source that count, 1..32
-  __u8 prefix6;      // source-hash: bits of an IPv6 source that count, 1..128
+  __u16 table4;       // index of the Maglev table for flows to an IPv4 listener
+  __u16 table6;       // the same for an IPv6 listener: another table only with dsr, where families must agree
+  __u32 table_size;   // slots of both, a prime; 0: no service has this index
+  __u16 pool;         // number of its pool in this snapshot, from 1: a tracked flow's backend must be of this pool
+  __u16 former_pool;  // the pool it used before, whose flows it still keeps; 0: none
+  __u8 forward;       // enum lb_forward
+  __u8 schedule;      // enum lb_schedule
+  __u8 prefix4;       // source-hash: bits of an IPv4 source that count, 1..32
+  __u8 prefix6;       // source-hash: bits of an IPv6 source that count, 1..128
 };
 LB_ASSERT(sizeof(struct lb_service) == 16);
 
@@ -75,6 +77,8 @@ LB_ASSERT(sizeof(struct lb_service) == 16);
 #define LB_BACKEND_RESOLVED 1u  // next hop known: dst_mac, src_mac, port, mtu are valid
 #define LB_BACKEND_IPV6 2u      // outer family
 #define LB_BACKEND_ON_LINK 4u   // the next hop is the backend itself, no gateway between: dsr is possible
+#define LB_BACKEND_SERVING 8u   // keeps the flows that it has: every backend of a pool, drained and leaving ones too
+#define LB_BACKEND_READY 16u    // may get new flows: weight > 0, not drained, not leaving, next hop known
 struct lb_backend {
   struct lb_addr address;  // of the backend: outer destination
   struct lb_addr source;   // our address on that egress: outer source
@@ -83,7 +87,9 @@ struct lb_backend {
   __u16 port;              // egress port, index into the configured ports
   __u16 mtu;               // of egress and route: largest IP packet in bytes
   __u8 flags;              // LB_BACKEND_*
-  __u8 pad[15];
+  __u8 pad0;
+  __u16 pool;  // number of its pool in this snapshot, from 1
+  __u8 pad[12];
 };
 LB_ASSERT(sizeof(struct lb_backend) == 64);
 
@@ -128,11 +134,27 @@ static inline __u32 lb_listener_hash(__u32 address_hash, lb_be16 port, __u8 prot
   X(IcmpOther, "icmp_other", "owned, ICMP that is no error (echo included); not answered in this version")           \
   X(NoListener, "no_listener", "to an address of ours on which no service listens with that protocol and port")      \
   X(NoBackend, "no_backend", "the service has no eligible backend")                                                  \
+  X(NoNextHop, "no_next_hop", "a tracked flow's backend has no resolved next hop at this moment")                    \
   X(TtlExpired, "ttl_expired", "TTL or hop limit would reach 0 here")                                                \
   X(TooBig, "too_big", "larger than the egress MTU, after encapsulation")                                            \
   X(NoHeadroom, "no_headroom", "no room in front of the packet for the outer header")                                \
   X(NoExceptionPath, "no_exception_path", "for the kernel, but the port has no way to hand it over")                 \
   X(TxFull, "tx_full", "the egress queue did not accept it")
+
+// What the flow table did; none of them is a verdict. docs/flow-table.md.
+#define LB_FLOW_COUNTERS(X)                                                                                       \
+  X(FlowHits, "flow_hits", "packets whose flow was found and kept its backend")                                   \
+  X(FlowsInserted, "flows_inserted", "flows that got an entry")                                                   \
+  X(FlowsUntracked, "flows_untracked", "new flows that found every entry in use; forwarded by hash alone")        \
+  X(FlowsEvictedOnce, "flows_evicted_once", "entries of flows seen once, given to others before their time")      \
+  X(FlowsEvictedClosing, "flows_evicted_closing", "entries of closing flows, given to others before their time")  \
+  X(FlowsEvictedAgreeing, "flows_evicted_agreeing",                                                               \
+    "entries of flows that the table would send the same way today, given to others before their time")           \
+  X(FlowsMovedBackend, "flows_moved_backend", "tracked flows chosen again: their backend serves no more")         \
+  X(FlowsMovedPool, "flows_moved_pool", "tracked flows chosen again: their backend is not of the service's pool") \
+  X(FlowsMovedMode, "flows_moved_mode", "tracked flows chosen again: their backend cannot be reached by dsr")     \
+  X(ForeignFound, "foreign_found", "flows found in the table of another worker, or of a former lbd, and copied")  \
+  X(ForeignSkipped, "foreign_skipped", "packets of unknown flows not looked for in other tables: over the rate")
 
 #define LB_COUNTERS(X)                                                                    \
   X(RxPackets, "rx_packets", "packets received from the ports")                           \
@@ -140,7 +162,8 @@ static inline __u32 lb_listener_hash(__u32 address_hash, lb_be16 port, __u8 prot
   X(Forwarded, "forwarded", "packets accepted by the egress queue")                       \
   X(ForwardedBytes, "forwarded_bytes", "bytes sent, Ethernet and outer headers included") \
   X(Punted, "punted", "packets left to the kernel unchanged")                             \
-  LB_DROP_COUNTERS(X)
+  LB_DROP_COUNTERS(X)                                                                     \
+  LB_FLOW_COUNTERS(X)
 
 enum lb_counter {
 #define X(id, name, help) LB_COUNT_##id,

@@ -15,6 +15,9 @@ namespace lb::stages {
 inline constexpr uint32_t kBatch = 64;  // one word of live bits; two bursts of the common drivers
 using Slot = uint32_t;                  // 0..63
 
+inline constexpr uint8_t kTcpFlags = 0x3f;
+inline constexpr uint8_t kTcpPayload = 0x40;  // in Meta::tcp: the segment carries data
+
 // What the stages learn of one packet; one cache line. Offsets are from Batch::data[i] as it came in; meaningful as far
 // as the packet travelled.
 struct alignas(64) Meta {
@@ -26,11 +29,11 @@ struct alignas(64) Meta {
   uint16_t l4;           // offset of the L4 header
   uint16_t ip_length;    // bytes of the IP packet; Ethernet padding is not in it
   uint32_t service;      // ServiceIndex, LB_NO_SERVICE
-  uint64_t hash;         // flow hash or source hash, as the service's schedule wants
-  uint16_t backend;      // BackendId
+  uint64_t hash;         // flow hash, whatever the service's schedule
+  uint16_t backend;      // BackendId; 0: not chosen yet
   bool fragment;         // one of several: the bytes at l4 may be anything
-  uint8_t pad;
-  uint32_t address;  // of dst in Snapshot::addresses
+  uint8_t tcp;           // flags of the TCP header (LB_TCP_*) in the low six bits, kTcpPayload; 0: no TCP
+  uint32_t address;      // of dst in Snapshot::addresses
 };
 static_assert(sizeof(Meta) == 64);
 
@@ -38,7 +41,7 @@ static_assert(sizeof(Meta) == 64);
 struct Trace {
   uint32_t listener = UINT32_MAX;  // index into Snapshot::listener_names
   uint32_t slot = UINT32_MAX;      // of the Maglev table
-  bool hashed = false;
+  uint64_t hash = 0;               // that picked the slot: of the flow or of its source
 };
 
 // Iterates over set bits, lowest first.
@@ -69,7 +72,8 @@ struct Batch {
   std::array<uint8_t, kBatch> reason;   // lb_drop, when verdict is kDrop
   std::array<uint16_t, kBatch> egress;  // PortId, when verdict is kForward
   std::array<Meta, kBatch> meta;
-  uint64_t live = 0;  // bit i: slot i still travels
+  uint64_t live = 0;   // bit i: slot i still travels
+  uint64_t known = 0;  // bit i: its flow is tracked, and Meta::backend is the flow's
   Trace* trace = nullptr;
   // The ingress port: its MAC (other destinations are the kernel's), and whether the kernel sees what is not owned by
   // itself.
@@ -77,8 +81,10 @@ struct Batch {
   bool kernel_copy = false;
 
   Bits slots() const noexcept { return Bits(live); }
+  Bits unchosen() const noexcept { return Bits(live & ~known); }
   void start(uint32_t count) noexcept {
     live = count == 64 ? ~0ull : (1ull << count) - 1;
+    known = 0;
     verdict.fill(Verdict::kNone);
   }
   void drop(Slot i, Drop why) noexcept {

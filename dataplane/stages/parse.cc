@@ -163,6 +163,7 @@ Drop parse_l4(const uint8_t* frame, Meta& m) noexcept {
     if (header < sizeof(lb_tcp) || header > bytes) return LB_DROP_BadL4Header;
     m.sport = h->sport;
     m.dport = h->dport;
+    m.tcp = static_cast<uint8_t>((h->flags & kTcpFlags) | (bytes > header ? kTcpPayload : 0));
   } else if (m.proto == LB_PROTO_UDP) {
     if (bytes < sizeof(lb_udp)) return LB_DROP_BadL4Header;
     const auto* h = header_at<lb_udp>(frame, m.l4);

@@ -1,6 +1,7 @@
 #include "dataplane/stages/pipeline.h"
 
 #include "dataplane/stages/choose.h"
+#include "dataplane/stages/hash.h"
 #include "dataplane/stages/listener.h"
 #include "dataplane/stages/next_hop.h"
 #include "dataplane/stages/parse.h"
@@ -8,12 +9,11 @@
 
 namespace lb::stages {
 
-// Connection tracking belongs between find_listener and choose: a tracked flow would keep its backend, a new one would
-// be chosen. There is none: every packet is chosen by its hash.
 void run(Batch& b, const model::Snapshot& snapshot) noexcept {
   parse(b, snapshot);          // bytes -> addresses, ports, offsets; what is not owned is punted
   find_listener(b, snapshot);  // destination -> service
-  choose(b, snapshot);         // tuple -> backend
+  hash_flows(b, snapshot);     // tuple -> 64 bits
+  choose(b, snapshot);         // hash -> backend, of those that have none
   rewrite(b, snapshot);        // TTL, outer header
   set_next_hop(b, snapshot);   // Ethernet header, egress port
 }

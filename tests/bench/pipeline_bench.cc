@@ -15,6 +15,7 @@
 #include "dataplane/model/snapshot.h"
 #include "dataplane/stages/choose.h"
 #include "dataplane/stages/count.h"
+#include "dataplane/stages/hash.h"
 #include "dataplane/stages/listener.h"
 #include "dataplane/stages/next_hop.h"
 #include "dataplane/stages/parse.h"
@@ -95,14 +96,16 @@ class Bench {
       t[1] = __rdtsc();
       stages::find_listener(b, *snapshot_);
       t[2] = __rdtsc();
-      stages::choose(b, *snapshot_);
+      stages::hash_flows(b, *snapshot_);
       t[3] = __rdtsc();
-      stages::rewrite(b, *snapshot_);
+      stages::choose(b, *snapshot_);
       t[4] = __rdtsc();
-      stages::set_next_hop(b, *snapshot_);
+      stages::rewrite(b, *snapshot_);
       t[5] = __rdtsc();
-      stages::count(b, kBatch, kBatch * 54, worker_);
+      stages::set_next_hop(b, *snapshot_);
       t[6] = __rdtsc();
+      stages::count(b, kBatch, kBatch * 54, worker_);
+      t[7] = __rdtsc();
       for (size_t s = 0; s < kStages; s++) cycles_[s].push_back(t[s + 1] - t[s]);
     }
     if (worker_.counters[LB_COUNT_Forwarded] != kRounds * kBatch) {
@@ -112,7 +115,7 @@ class Bench {
   }
 
   void print(double cycles_per_ns) {
-    constexpr const char* kNames[kStages] = {"parse", "listener", "choose", "rewrite", "next_hop", "count"};
+    constexpr const char* kNames[kStages] = {"parse", "listener", "hash", "choose", "rewrite", "next_hop", "count"};
     double all = 0;
     std::printf("%-10s %10s %10s\n", "stage", "cycles", "ns/packet");
     for (size_t s = 0; s < kStages; s++) {
@@ -126,7 +129,7 @@ class Bench {
   }
 
  private:
-  static constexpr size_t kStages = 6;
+  static constexpr size_t kStages = 7;
 
   void fill(size_t round) {
     for (uint32_t i = 0; i < kBatch; i++) {

@@ -84,6 +84,7 @@ class FakeEngine : public model::Engine {
   }
   model::TrafficCounters traffic() override { return counted; }
   // The first backend of the first slot, with what an engine tells besides.
+  model::FlowTables* flows() override { return nullptr; }
   net::Result<model::Explanation> explain(const model::ExplainRequest& request) override {
     model::Explanation e;
     e.generation = published->generation;

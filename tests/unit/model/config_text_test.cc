@@ -58,6 +58,7 @@ daemon:
   state-dir: /var/lib/x
   hash-key-file: /etc/x
   hash-version: 1
+  flows: 65536
   dpdk:
     workers: [2, 3]
     huge-pages: off
@@ -85,6 +86,7 @@ TEST(ConfigText, ReadsEverySetting) {
   EXPECT_EQ(d.socket, "/run/x.sock");
   EXPECT_EQ(d.workers, (std::vector<uint32_t>{2, 3}));
   EXPECT_EQ(d.huge_pages, HugePages::kOff);
+  EXPECT_EQ(d.flows, 65536u);
   EXPECT_EQ(d.idle, Idle::kPoll);
   EXPECT_EQ(d.ports, (std::vector<Port>{{"wan", "eth1", 1500}, {"lan", "net_ring0", {}}}));
   const Pool& fe = p.config.pools.at("fe");
@@ -225,8 +227,12 @@ const std::vector<BadCase> kBadValues = {
      {"2:18: daemon.engine: engine `xdp` is not in this version"}},
     {"version: 1\ndaemon: {dpdk: {workers: [1, 1], ports: [{name: a, device: \"0000:3b:00.0\"}]}}\n",
      {"core 1 is named twice", "a PCI address (0000:3b:00.0) is not in this version"}},
-    {"version: 1\ndaemon: {flows: 5, metrics: off, dpdk: {cores: [1]}}\n",
-     {"`flows` is not in this version", "`metrics` is not in this version", "`cores` is `workers` here",
+    {"version: 1\ndaemon: {flows: 5, dpdk: {workers: [1], ports: [{name: a, device: eth0}]}}\n",
+     {"2:17: daemon.flows: flows 5 must be 0 (no tracking, hash only) or 1024 to 268435456"}},
+    {"version: 1\ndaemon: {flows: -1, dpdk: {workers: [1], ports: [{name: a, device: eth0}]}}\n",
+     {"daemon.flows: flows '-1' must be a whole number from 0 to 268435456"}},
+    {"version: 1\ndaemon: {access: 5, metrics: off, dpdk: {cores: [1]}}\n",
+     {"`access` is not in this version", "`metrics` is not in this version", "`cores` is `workers` here",
       "daemon.dpdk.workers: no workers", "daemon.dpdk.ports: no ports"}},
     {"version: 1\ndaemon: {dpdk: {workers: [1], huge-pages: true, idle: busy, ports: [{name: a, iface: eth0}]}}\n",
      {"huge-pages 'true' is `on` here", "idle 'busy' is `poll` here", "`iface` is `device` here"}},
@@ -460,9 +466,10 @@ TEST(ConfigDocs, NameEverySetting) {
   ASSERT_TRUE(in) << LB_CONFIG_DOCS;
   const std::string text((std::istreambuf_iterator<char>(in)), {});
   for (const char* key :
-       {"version",       "include",  "engine", "socket",  "state-dir", "hash-key-file", "hash-version", "workers",
-        "huge-pages",    "idle",     "ports",  "device",  "mtu",       "forward",       "schedule",     "table-size",
-        "source-prefix", "backends", "name",   "address", "weight",    "labels",        "listen",       "pool"})
+       {"version",  "include",    "engine",        "socket",   "state-dir", "hash-key-file", "hash-version",
+        "workers",  "huge-pages", "idle",          "ports",    "device",    "mtu",           "forward",
+        "schedule", "table-size", "source-prefix", "backends", "name",      "address",       "weight",
+        "labels",   "listen",     "pool",          "flows"})
     EXPECT_NE(text.find(fmt::format("\n| `{}` |", key)), std::string::npos) << key;
 }
 

@@ -62,6 +62,7 @@ class RandomConfig {
     if (d.ports[0].device.find(' ') != std::string::npos) d.ports[0].device = "net_pcap0,rx_pcap=in.pcap";
     if (chance(50)) d.ports.push_back({"lan", "eth2", static_cast<uint16_t>(1280 + below(7721))});
     if (chance(30)) d.socket = "/run/a b: #c/lbd.sock";
+    if (chance(30)) d.flows = chance(30) ? 0 : kMinFlows + below(1u << 20);
     if (chance(30)) d.state_dir = "/var/lib/x";
     return d;
   }

@@ -307,6 +307,8 @@ TEST_F(Validate, RefusesABadDaemon) {
   bad([](Daemon& d) { d.state_dir = ""; }, "state-dir", "must be an absolute path");
   bad([](Daemon& d) { d.hash_key_file = "/a\nb"; }, "hash-key-file", "printable text on one line");
   bad([](Daemon& d) { d.hash_version = 2; }, "hash-version", "hash-version 2 is not known: this version computes 1");
+  bad([](Daemon& d) { d.flows = 1023; }, "flows", "flows 1023 must be 0 (no tracking, hash only) or 1024 to 268435456");
+  bad([](Daemon& d) { d.flows = 268435457; }, "flows", "flows 268435457 must be 0");
   bad([](Daemon& d) { d.workers.clear(); }, "dpdk.workers", "no workers: name at least one CPU core");
   bad([](Daemon& d) { d.workers = {1, 2, 1}; }, "dpdk.workers[2]", "core 1 is named twice (workers[0])");
   bad([](Daemon& d) { d.workers = {1024}; }, "dpdk.workers[0]", "core 1024 must be 0 to 1023");

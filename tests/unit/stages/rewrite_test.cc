@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "dataplane/stages/choose.h"
+#include "dataplane/stages/hash.h"
 #include "dataplane/stages/listener.h"
 #include "dataplane/stages/next_hop.h"
 #include "dataplane/stages/parse.h"
@@ -47,6 +48,7 @@ class Rewrite : public testing::Test {
   void before_rewrite(Batch& b) {
     parse(b, s_.get());
     find_listener(b, s_.get());
+    hash_flows(b, s_.get());
     choose(b, s_.get());
   }
 

@@ -67,9 +67,11 @@ class SmallSnapshot {
     table->size = static_cast<uint32_t>(slots.size());
     table->slots = std::move(slots);
     const auto at = static_cast<uint32_t>(s_.tables.size());
-    s_.services.push_back({.table4 = at,
-                           .table6 = at,
+    s_.services.push_back({.table4 = static_cast<uint16_t>(at),
+                           .table6 = static_cast<uint16_t>(at),
                            .table_size = table->size,
+                           .pool = 1,
+                           .former_pool = 0,
                            .forward = static_cast<uint8_t>(forward),
                            .schedule = static_cast<uint8_t>(schedule),
                            .prefix4 = prefix4,
@@ -87,7 +89,8 @@ class SmallSnapshot {
     std::copy(src.begin(), src.end(), b.src_mac);
     b.port = port;
     b.mtu = mtu;
-    b.flags = LB_BACKEND_RESOLVED | LB_BACKEND_ON_LINK;
+    b.pool = 1;
+    b.flags = LB_BACKEND_RESOLVED | LB_BACKEND_ON_LINK | LB_BACKEND_SERVING | LB_BACKEND_READY;
     if (address.find(':') != std::string_view::npos) b.flags |= LB_BACKEND_IPV6;
     s_.backends.push_back(b);
     return static_cast<uint16_t>(s_.backends.size() - 1);

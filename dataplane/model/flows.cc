@@ -1,0 +1,22 @@
+#include "dataplane/model/flows.h"
+
+#include <array>
+
+namespace lb::model {
+namespace {
+
+constexpr std::array<std::string_view, 4> kNames = {"once", "established", "closing", "udp"};
+
+}  // namespace
+
+std::string_view to_string(FlowClass c) noexcept {
+  return kNames[static_cast<size_t>(c)];
+}
+
+std::optional<FlowClass> parse_flow_class(std::string_view s) noexcept {
+  for (size_t i = 0; i < kNames.size(); i++)
+    if (kNames[i] == s) return static_cast<FlowClass>(i);
+  return std::nullopt;
+}
+
+}  // namespace lb::model
