@@ -48,7 +48,7 @@ struct Daemon {  // read at start
   std::string hash_key_file = "/etc/lbd/hash-key";
   uint32_t hash_version = 1;
   uint32_t flows = kDefaultFlows;  // flow table capacity, whole node; 0: no tracking, hash only
-  std::vector<uint32_t> workers;  // CPU cores, one poll-mode worker each
+  std::vector<uint32_t> workers;   // CPU cores, one poll-mode worker each
   HugePages huge_pages = HugePages::kAuto;
   Idle idle = Idle::kSleep;
   std::vector<Port> ports;
