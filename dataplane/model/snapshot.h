@@ -82,6 +82,9 @@ struct Snapshot {
   std::vector<lb_listener_slot> listeners;  // power of two, open addressing
   std::vector<lb_address_slot> addresses;   // power of two, open addressing: the owned-address set
   std::vector<lb_port_range> ranges;
+  // Power of two words, empty when there are no addresses: bit lb_address_hash(a) & (bits - 1) is set for every address
+  // in `addresses`. A clear bit says that an address is none of ours without reading that table.
+  std::vector<uint64_t> address_bits;
   std::vector<lb_service> services;  // by ServiceIndex; unused ones have table_size 0
   std::vector<lb_backend> backends;  // by BackendId; [0] unused
   std::vector<std::shared_ptr<const Table>> tables;
