@@ -33,7 +33,7 @@ struct alignas(64) Meta {
   uint16_t backend;      // BackendId; 0: not chosen yet
   bool fragment;         // one of several: the bytes at l4 may be anything
   uint8_t tcp;           // flags of the TCP header (LB_TCP_*) in the low six bits, kTcpPayload; 0: no TCP
-  uint32_t address;      // of dst in Snapshot::addresses
+  uint32_t address;      // of dst in Snapshot::addresses, as parse() found it
 };
 static_assert(sizeof(Meta) == 64);
 
@@ -72,8 +72,9 @@ struct Batch {
   std::array<uint8_t, kBatch> reason;   // lb_drop, when verdict is kDrop
   std::array<uint16_t, kBatch> egress;  // PortId, when verdict is kForward
   std::array<Meta, kBatch> meta;
-  uint64_t live = 0;   // bit i: slot i still travels
-  uint64_t known = 0;  // bit i: its flow is tracked, and Meta::backend is the flow's
+  uint64_t live = 0;        // bit i: slot i still travels
+  uint64_t recognised = 0;  // bit i: recognise() has done the work of parse() and find_listener() for it
+  uint64_t known = 0;       // bit i: its flow is tracked, and Meta::backend is the flow's
   Trace* trace = nullptr;
   // The ingress port: its MAC (other destinations are the kernel's), and whether the kernel sees what is not owned by
   // itself.
@@ -81,10 +82,11 @@ struct Batch {
   bool kernel_copy = false;
 
   Bits slots() const noexcept { return Bits(live); }
+  Bits unparsed() const noexcept { return Bits(live & ~recognised); }
   Bits unchosen() const noexcept { return Bits(live & ~known); }
   void start(uint32_t count) noexcept {
     live = count == 64 ? ~0ull : (1ull << count) - 1;
-    known = 0;
+    recognised = known = 0;
     verdict.fill(Verdict::kNone);
   }
   void drop(Slot i, Drop why) noexcept {

@@ -49,12 +49,12 @@ void nobody_listens(Batch& b, Slot i, const Snapshot& s) noexcept {
 void find_listener(Batch& b, const Snapshot& snapshot) noexcept {
   const bool exact = !snapshot.listeners.empty();
   std::array<uint32_t, kBatch> hash;
-  for (Slot i : b.slots()) {
+  for (Slot i : b.unparsed()) {
     const Meta& m = b.meta[i];
     hash[i] = lb_listener_hash(lb_address_hash(&m.dst), m.dport, m.proto);
     if (exact) __builtin_prefetch(&snapshot.listeners[slot_of(snapshot, hash[i])]);
   }
-  for (Slot i : b.slots()) {
+  for (Slot i : b.unparsed()) {
     Meta& m = b.meta[i];
     Found found = exact ? find_exact(snapshot, m, hash[i]) : Found{};
     if (found.service == LB_NO_SERVICE) found = find_range(snapshot, m);

@@ -199,17 +199,17 @@ void prefetch_address(const Snapshot& s, uint32_t hash) noexcept {
 }  // namespace
 
 void parse(Batch& b, const Snapshot& snapshot) noexcept {
-  for (Slot i : b.slots()) __builtin_prefetch(b.data[i]);
-  for (Slot i : b.slots()) {
+  for (Slot i : b.unparsed()) __builtin_prefetch(b.data[i]);
+  for (Slot i : b.unparsed()) {
     b.meta[i] = Meta{};
     b.meta[i].service = LB_NO_SERVICE;
   }
   if (snapshot.addresses.empty()) {
-    for (Slot i : b.slots()) b.punt(i);
+    for (Slot i : b.unparsed()) b.punt(i);
     return;
   }
   std::array<uint32_t, kBatch> hash;
-  for (Slot i : b.slots()) {
+  for (Slot i : b.unparsed()) {
     Meta& m = b.meta[i];
     if (!read_addresses(b, i, m)) {
       b.punt(i);
@@ -219,11 +219,11 @@ void parse(Batch& b, const Snapshot& snapshot) noexcept {
     prefetch_address(snapshot, hash[i]);
     prefetch_address(snapshot, lb_address_hash(&m.src));
   }
-  for (Slot i : b.slots()) {
+  for (Slot i : b.unparsed()) {
     b.meta[i].address = find_address(snapshot, b.meta[i].dst, hash[i]);
     if (b.meta[i].address == kNotOwned) b.punt(i);
   }
-  for (Slot i : b.slots()) judge(b, i, snapshot);
+  for (Slot i : b.unparsed()) judge(b, i, snapshot);
 }
 
 }  // namespace lb::stages

@@ -19,6 +19,7 @@
 #include "dataplane/stages/listener.h"
 #include "dataplane/stages/next_hop.h"
 #include "dataplane/stages/parse.h"
+#include "dataplane/stages/recognise.h"
 #include "dataplane/stages/rewrite.h"
 #include "tests/packet/builder.h"
 
@@ -92,6 +93,7 @@ class Bench {
       fill(round);
       stages::Batch& b = *batch_;
       uint64_t t[kStages + 1] = {__rdtsc()};
+      stages::recognise(b, *snapshot_);
       stages::parse(b, *snapshot_);
       t[1] = __rdtsc();
       stages::find_listener(b, *snapshot_);
