@@ -14,9 +14,9 @@ using Json = nlohmann::json;
 namespace {
 
 bool is_balanced(const model::CounterArray& c) {
-  uint64_t verdicts = c[LB_COUNT_Forwarded] + c[LB_COUNT_Punted];
-  for (size_t i = LB_DROP_FIRST; i <= LB_DROP_LAST; i++) verdicts += c[i];
-  return c[LB_COUNT_RxPackets] == verdicts;
+  uint64_t ends = c[LB_COUNT_Forwarded] + c[LB_COUNT_Punted] + c[LB_COUNT_HandedOut];
+  for (size_t i = LB_DROP_FIRST; i <= LB_DROP_LAST; i++) ends += c[i];
+  return c[LB_COUNT_RxPackets] + c[LB_COUNT_HandedIn] == ends;
 }
 
 bool all_balanced(const std::vector<model::WorkerCounters>& workers) {

@@ -99,6 +99,15 @@ void view_worst_services(const json& s, Text& text) {
   text.line(fmt::format("and {} services more, healthier or less busy: `lbctl service list`", all.size() - kShown));
 }
 
+// What was handed from worker to worker is told where there is such a thing; the difference lies in their rings.
+std::string verdict_sum(const json& totals) {
+  std::string sum = fmt::format("{} received = {} forwarded + {} punted + {} dropped", number_of(totals, "rx_packets"),
+                                number_of(totals, "forwarded"), number_of(totals, "punted"), dropped(totals));
+  const uint64_t out = number_of(totals, "handed_out"), in = number_of(totals, "handed_in");
+  if (out == 0 && in == 0) return sum;
+  return fmt::format("{} + {} on the way between workers ({} handed over)", sum, out > in ? out - in : 0, out);
+}
+
 }  // namespace
 
 void view_summary(const json& s, Text& text) {
@@ -127,10 +136,7 @@ void view_stats(const json& s, Text& text) {
 
 void view_stats_workers(const json& s, Text& text) {
   view_workers(s, text);
-  const json& totals = member(s, "totals");
-  const std::string rule =
-      fmt::format("{} received = {} forwarded + {} punted + {} dropped", number_of(totals, "rx_packets"),
-                  number_of(totals, "forwarded"), number_of(totals, "punted"), dropped(totals));
+  const std::string rule = verdict_sum(member(s, "totals"));
   if (flag_of(s, "balanced")) return text.line(rule);
   text.line("the sum does not hold: " + rule + "; this is a fault of lbd, please report it", Tone::kBad);
 }

@@ -122,8 +122,10 @@ static inline __u32 lb_listener_hash(__u32 address_hash, lb_be16 port, __u8 prot
 
 // Every counter of a worker: the four verdict counters first, then the drop reasons, then what stages tell besides.
 //   X(Enumerator, name in JSON / CLI / metrics, help)
-// Exactly one of forwarded, punted and the drop reasons is counted for every packet received:
-//   rx_packets = forwarded + punted + sum of LB_DROP_COUNTERS, per worker, at batch boundaries.
+// Exactly one of forwarded, punted, handed_out and the drop reasons is counted for every packet that a worker gets:
+//   rx_packets + handed_in = forwarded + punted + sum of LB_DROP_COUNTERS + handed_out, per worker, at batch
+//   boundaries.
+// Between two batches a worker holds no packet; over all workers, handed_out - handed_in are in the rings between them.
 #define LB_DROP_COUNTERS(X)                                                                                          \
   X(BadIpHeader, "bad_ip_header", "owned, IP version, header length or total length does not fit the frame")         \
   X(BadIpChecksum, "bad_ip_checksum", "owned, IPv4 header checksum is wrong")                                        \
@@ -140,6 +142,7 @@ static inline __u32 lb_listener_hash(__u32 address_hash, lb_be16 port, __u8 prot
   X(TooBig, "too_big", "larger than the egress MTU, after encapsulation")                                            \
   X(NoHeadroom, "no_headroom", "no room in front of the packet for the outer header")                                \
   X(NoExceptionPath, "no_exception_path", "for the kernel, but the port has no way to hand it over")                 \
+  X(HandoffFull, "handoff_full", "of another worker's flow, and the ring to that worker was full")                   \
   X(TxFull, "tx_full", "the egress queue did not accept it")
 
 // What the flow table did; none of them is a verdict. docs/flow-table.md.
@@ -157,13 +160,15 @@ static inline __u32 lb_listener_hash(__u32 address_hash, lb_be16 port, __u8 prot
   X(ForeignFound, "foreign_found", "flows found in the table of another worker, or of a former lbd, and copied")  \
   X(ForeignSkipped, "foreign_skipped", "packets of unknown flows not looked for in other tables: over the rate")
 
-#define LB_COUNTERS(X)                                                                    \
-  X(RxPackets, "rx_packets", "packets received from the ports")                           \
-  X(RxBytes, "rx_bytes", "bytes received, Ethernet header included")                      \
-  X(Forwarded, "forwarded", "packets accepted by the egress queue")                       \
-  X(ForwardedBytes, "forwarded_bytes", "bytes sent, Ethernet and outer headers included") \
-  X(Punted, "punted", "packets left to the kernel unchanged")                             \
-  LB_DROP_COUNTERS(X)                                                                     \
+#define LB_COUNTERS(X)                                                                           \
+  X(RxPackets, "rx_packets", "packets received from the ports")                                  \
+  X(RxBytes, "rx_bytes", "bytes received, Ethernet header included")                             \
+  X(Forwarded, "forwarded", "packets accepted by the egress queue")                              \
+  X(ForwardedBytes, "forwarded_bytes", "bytes sent, Ethernet and outer headers included")        \
+  X(Punted, "punted", "packets left to the kernel unchanged")                                    \
+  X(HandedOut, "handed_out", "packets received for another worker's flow and handed over to it") \
+  X(HandedIn, "handed_in", "packets that other workers received and handed over")                \
+  LB_DROP_COUNTERS(X)                                                                            \
   LB_FLOW_COUNTERS(X)
 
 enum lb_counter {

@@ -11,6 +11,12 @@ void count_traffic(lb_traffic& t, uint64_t bytes) noexcept {
 }  // namespace
 
 void count(const Batch& b, uint32_t n, uint64_t rx_bytes, WorkerState& w) noexcept {
+  count_verdicts(b, n, w);
+  bump(w.counters[LB_COUNT_RxPackets], n);
+  bump(w.counters[LB_COUNT_RxBytes], rx_bytes);
+}
+
+void count_verdicts(const Batch& b, uint32_t n, WorkerState& w) noexcept {
   uint64_t forwarded = 0, forwarded_bytes = 0, punted = 0;
   for (Slot i = 0; i < n; i++) {
     switch (b.verdict[i]) {
@@ -30,8 +36,6 @@ void count(const Batch& b, uint32_t n, uint64_t rx_bytes, WorkerState& w) noexce
         __builtin_unreachable();
     }
   }
-  bump(w.counters[LB_COUNT_RxPackets], n);
-  bump(w.counters[LB_COUNT_RxBytes], rx_bytes);
   bump(w.counters[LB_COUNT_Forwarded], forwarded);
   bump(w.counters[LB_COUNT_ForwardedBytes], forwarded_bytes);
   bump(w.counters[LB_COUNT_Punted], punted);

@@ -12,4 +12,7 @@ namespace lb::stages {
 // before.
 void count(const Batch& b, uint32_t n, uint64_t rx_bytes, WorkerState& w) noexcept;
 
+// The verdicts alone, of an engine whose batches are not always what came in by a port.
+void count_verdicts(const Batch& b, uint32_t n, WorkerState& w) noexcept;
+
 }  // namespace lb::stages

@@ -231,7 +231,19 @@ TEST_F(MethodsTest, StatsSumAndNameEverything) {
   EXPECT_EQ(workers["workers"].size(), 2u);
   EXPECT_EQ(workers["totals"]["rx_packets"], 10);
   EXPECT_EQ(workers["totals"]["bad_source"], 2);
-  on_control([&] { engine_.worker_counters[1].counters[LB_COUNT_RxPackets] = 1; });
+  on_control([&] {  // handed from one worker to the other, which has dealt with one of two
+    engine_.worker_counters[0].counters[LB_COUNT_RxPackets] += 2;
+    engine_.worker_counters[0].counters[LB_COUNT_HandedOut] = 2;
+    engine_.worker_counters[1].counters[LB_COUNT_HandedIn] = 1;
+    engine_.worker_counters[1].counters[LB_COUNT_Forwarded] = 1;
+  });
+  EXPECT_EQ(result("stats.workers")["balanced"], true);
+  on_control([&] { engine_.worker_counters[1].counters[LB_COUNT_HandedIn] = 2; });
+  EXPECT_EQ(result("stats.workers")["balanced"], false);
+  on_control([&] {
+    engine_.worker_counters[1].counters[LB_COUNT_HandedIn] = 1;
+    engine_.worker_counters[1].counters[LB_COUNT_RxPackets] = 1;
+  });
   EXPECT_EQ(result("stats.workers")["balanced"], false);
   bool found = false;
   const Json drops = result("stats.drops")["drops"];

@@ -42,6 +42,7 @@ bool eventually(const std::function<bool()>& happened, std::chrono::seconds with
   return true;
 }
 
+// What became of packets: one verdict each. Handed from worker to worker is none.
 uint64_t verdicts(const model::CounterArray& c) {
   return std::accumulate(c.begin() + LB_DROP_FIRST, c.begin() + LB_DROP_LAST + 1,
                          c[LB_COUNT_Forwarded] + c[LB_COUNT_Punted]);
