@@ -10,6 +10,11 @@ static inline __u16 lb_csum_fold(__u32 sum) {
   return (__u16)sum;
 }
 
+// Of a sum of 32-bit words, 65,536 of them at most: their halves are summed.
+static inline __u16 lb_csum_fold64(__u64 sum) {
+  return lb_csum_fold((__u32)((sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32)));
+}
+
 // Sum of `words` 16-bit words at p (unaligned). `words` is small and constant or bounded by the caller.
 static inline __u32 lb_csum_words(const void* p, __u32 words) {
   const __u8* b = (const __u8*)p;
@@ -21,6 +26,12 @@ static inline __u32 lb_csum_words(const void* p, __u32 words) {
 // Checksum field of an IPv4 header whose checksum field is zero; 0 when computed over a valid header.
 static inline lb_be16 lb_csum_ipv4(const void* header, __u32 bytes) {
   return (lb_be16)~lb_csum_fold(lb_csum_words(header, bytes / 2));
+}
+
+// The checksum of a header in which a value that is the first byte of a word, TTL for one, went down by one:
+// lb_csum_update16(csum, w, w - 1) for every word w that allows it.
+static inline lb_be16 lb_csum_decrement(lb_be16 csum) {
+  return (lb_be16)~lb_csum_fold((__u32)(__u16)~csum + 0xfffeu);
 }
 
 // RFC 1624 equation 3: HC' = ~(~HC + ~m + m').

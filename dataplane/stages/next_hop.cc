@@ -1,21 +1,28 @@
 #include "dataplane/stages/next_hop.h"
 
+#include <cstddef>
 #include <cstring>
 
 #include "dataplane/net/headers.h"
 
 namespace lb::stages {
 
+static_assert(offsetof(lb_backend, src_mac) == offsetof(lb_backend, dst_mac) + 6);  // side by side, as in the frame
+
 void set_next_hop(Batch& b, const model::Snapshot& snapshot) noexcept {
-  for (Slot i : b.slots()) {
-    const lb_backend& backend = snapshot.backends[b.meta[i].backend];
-    auto* h = reinterpret_cast<lb_eth*>(b.data[i]);
-    const uint8_t version = b.data[i][sizeof(lb_eth)] >> 4;  // of the outermost IP header
-    std::memcpy(h->dst, backend.dst_mac, 6);
-    std::memcpy(h->src, backend.src_mac, 6);
-    h->type = lb_htons(version == 4 ? LB_ETH_IPV4 : LB_ETH_IPV6);
-    b.forward(i, backend.port);
+  const lb_backend* const backends = snapshot.backends.data();
+  const uint64_t live = b.live;
+  for (Slot i : Bits(live)) {
+    const lb_backend& backend = backends[b.meta[i].backend];
+    uint8_t* const frame = b.data[i];
+    const uint16_t type = frame[sizeof(lb_eth)] >> 4 == 4 ? LB_ETH_IPV4 : LB_ETH_IPV6;  // of the outermost header
+    std::memcpy(frame, reinterpret_cast<const uint8_t*>(&backend) + offsetof(lb_backend, dst_mac), 12);
+    const lb_be16 wire = lb_htons(type);
+    std::memcpy(frame + 12, &wire, 2);
+    b.verdict[i] = Verdict::kForward;
+    b.egress[i] = backend.port;
   }
+  b.live = 0;
 }
 
 }  // namespace lb::stages

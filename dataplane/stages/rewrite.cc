@@ -20,11 +20,8 @@ bool decrement_ttl(uint8_t* ip, uint8_t family) noexcept {
   }
   auto* h = reinterpret_cast<lb_ipv4*>(ip);
   if (h->ttl <= 1) return false;
-  // TTL and protocol are one 16-bit word of the sum, TTL its first byte: the low one here.
-  const auto before = static_cast<lb_be16>(h->ttl | h->proto << 8);
-  const auto after = static_cast<lb_be16>(before - 1);
   h->ttl--;
-  h->csum = lb_csum_update16(h->csum, before, after);
+  h->csum = lb_csum_decrement(h->csum);
   return true;
 }
 
@@ -55,26 +52,36 @@ void write_outer(uint8_t* at, const uint8_t* inner, const Meta& m, const lb_back
                   m.ip_length);
 }
 
-void rewrite_one(Batch& b, Slot i, const Snapshot& s) noexcept {
+// In registers: the packet is bytes, and a store to bytes may be a store to anything.
+struct Records {
+  const lb_service* services;
+  const lb_backend* backends;
+};
+
+void rewrite_one(Batch& b, Slot i, const Records& records) noexcept {
   const Meta& m = b.meta[i];
-  const lb_backend& backend = s.backends[m.backend];
-  const uint32_t outer = outer_bytes(s.services[m.service], backend);
-  uint8_t* ip = b.data[i] + m.l3;
-  if (!decrement_ttl(ip, m.family)) return b.drop(i, LB_DROP_TtlExpired);
-  if (m.ip_length + outer > backend.mtu) return b.drop(i, LB_DROP_TooBig);
+  const lb_backend& backend = records.backends[m.backend];
+  const uint32_t outer = outer_bytes(records.services[m.service], backend);
+  uint8_t* const data = b.data[i];
+  uint8_t* const ip = data + m.l3;
+  const uint32_t ip_length = m.ip_length;
   // Tags that go make room: positive grows the frame at its front.
   const int32_t grow = static_cast<int32_t>(sizeof(lb_eth) + outer) - m.l3;
-  if (grow > b.headroom[i]) return b.drop(i, LB_DROP_NoHeadroom);
+  const int32_t headroom = b.headroom[i];
+  if (!decrement_ttl(ip, m.family)) return b.drop(i, LB_DROP_TtlExpired);
+  if (ip_length + outer > backend.mtu) return b.drop(i, LB_DROP_TooBig);
+  if (grow > headroom) return b.drop(i, LB_DROP_NoHeadroom);
+  b.data[i] = data - grow;
+  b.headroom[i] = static_cast<uint16_t>(headroom - grow);
+  b.length[i] = static_cast<uint16_t>(sizeof(lb_eth) + outer + ip_length);
   if (outer != 0) write_outer(ip - outer, ip, m, backend);
-  b.data[i] -= grow;
-  b.headroom[i] = static_cast<uint16_t>(b.headroom[i] - grow);
-  b.length[i] = static_cast<uint16_t>(sizeof(lb_eth) + outer + m.ip_length);
 }
 
 }  // namespace
 
 void rewrite(Batch& b, const Snapshot& snapshot) noexcept {
-  for (Slot i : b.slots()) rewrite_one(b, i, snapshot);
+  const Records records = {snapshot.services.data(), snapshot.backends.data()};
+  for (Slot i : b.slots()) rewrite_one(b, i, records);
 }
 
 }  // namespace lb::stages
