@@ -33,6 +33,7 @@ class Prepared : public Control {
         what_runs(std::move(running)),
         config_path(std::move(file)) {}
   const model::Config& config() const override { return what_runs; }
+  const lb_hash_key& hash_key() const override { return key; }
 
   SocketClaim socket;
   std::unique_ptr<StateStore> store;

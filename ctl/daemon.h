@@ -18,6 +18,7 @@ class Control {
   virtual ~Control() = default;  // removes the socket, gives up the claims
   // What runs: `daemon` of the file, services and pools of the state when there is one.
   virtual const model::Config& config() const = 0;
+  virtual const lb_hash_key& hash_key() const = 0;
 };
 
 // config: the parsed file; config_path: the file, for drift and reload (SIGHUP).

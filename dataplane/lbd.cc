@@ -1,6 +1,7 @@
 // The daemon, put together: configuration -> control's claims -> DPDK -> engine -> control's event loop, and back in
 // the reverse order. What goes wrong is one line on standard error and exit status 1.
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -50,7 +51,11 @@ int run(const std::string& path) {
   const auto eal = lb::dpdk::Eal::init(*options);
   if (!eal) return refuse(eal.error());
   const auto filters = lb::xdp::owned_filter_factory();
-  const auto engine = lb::dpdk::DpdkEngine::start(daemon, **eal, *filters, log_dpdk);
+  const lb::dpdk::FlowOptions flows{.folder = std::filesystem::path(daemon.socket).replace_filename("flows").string(),
+                                    .key = (*control)->hash_key(),
+                                    .flows = daemon.flows,
+                                    .huge_pages = daemon.huge_pages != lb::model::HugePages::kOff};
+  const auto engine = lb::dpdk::DpdkEngine::start(daemon, **eal, *filters, log_dpdk, flows);
   if (!engine) return refuse(engine.error());
   return lb::ctl::run_control(**control, **engine);
 }

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "dataplane/dpdk/flow_clock.h"
 #include "dataplane/model/counters.h"
 #include "dataplane/net/csum.h"
 #include "dataplane/net/headers.h"
@@ -126,6 +127,55 @@ model::Explanation read_out(const stages::Batch& b, const stages::Trace& trace, 
   return e;
 }
 
+// A batch of one packet in memory of its own.
+class Asked {
+ public:
+  Asked(const std::vector<uint8_t>& frame, const ExplainPort& port) : memory_(kRoom + frame.size()) {
+    memcpy(memory_.data() + kRoom, frame.data(), frame.size());
+    batch_->data[0] = memory_.data() + kRoom;
+    batch_->length[0] = static_cast<uint16_t>(frame.size());
+    batch_->headroom[0] = kRoom;
+    batch_->port_mac = port.mac;
+    batch_->kernel_copy = port.kernel_copy;
+    batch_->trace = trace_;
+    batch_->start(1);
+  }
+  stages::Batch& batch() { return *batch_; }
+  const stages::Trace& trace() const { return trace_[0]; }
+
+ private:
+  std::vector<uint8_t> memory_;
+  std::unique_ptr<stages::Batch> batch_ = std::make_unique<stages::Batch>();
+  stages::Trace trace_[stages::kBatch] = {};
+};
+
+model::FlowClass to_model(uint32_t flow_class) {
+  switch (flow_class) {
+    case LB_FLOW_ESTABLISHED:
+      return model::FlowClass::kEstablished;
+    case LB_FLOW_CLOSING:
+    case LB_FLOW_RESET:
+      return model::FlowClass::kClosing;
+    case LB_FLOW_UDP:
+      return model::FlowClass::kUdp;
+    default:
+      return model::FlowClass::kOnce;
+  }
+}
+
+// What the flow's entry makes of the answer that the table alone gave.
+void overlay(model::Explanation& e, const stages::Batch& b, uint32_t tracked, const model::Snapshot& snapshot) {
+  const model::Explanation flow = read_out(b, {}, snapshot);
+  e.tracked = to_model(tracked);
+  e.chosen = e.backend;
+  e.backend = net::BackendId(b.meta[0].backend);
+  e.verdict = flow.verdict;
+  e.reason = flow.reason;
+  e.port = flow.port;
+  e.out = flow.out;
+  e.out_bytes = flow.out_bytes;
+}
+
 }  // namespace
 
 net::Result<std::vector<uint8_t>> build_frame(const model::ExplainRequest& r, const std::array<uint8_t, 6>& mac) {
@@ -153,23 +203,17 @@ net::Result<std::vector<uint8_t>> build_frame(const model::ExplainRequest& r, co
 }
 
 net::Result<model::Explanation> explain(const model::ExplainRequest& request, const model::Snapshot& snapshot,
-                                        const ExplainPort& port) {
+                                        const ExplainPort& port, std::span<const stages::FlowTable> flows) {
   const auto frame = build_frame(request, port.mac);
   if (!frame) return frame.error();
-  std::vector<uint8_t> memory(kRoom + frame->size());
-  memcpy(memory.data() + kRoom, frame->data(), frame->size());
-  const auto batch = std::make_unique<stages::Batch>();
-  stages::Trace trace[stages::kBatch] = {};
-  batch->data[0] = memory.data() + kRoom;
-  batch->length[0] = static_cast<uint16_t>(frame->size());
-  batch->headroom[0] = kRoom;
-  batch->port_mac = port.mac;
-  batch->kernel_copy = port.kernel_copy;
-  batch->trace = trace;
-  batch->start(1);
-  stages::run(*batch, snapshot);
-  model::Explanation explanation = read_out(*batch, trace[0], snapshot);
+  Asked asked(*frame, port);
+  stages::run(asked.batch(), snapshot);
+  model::Explanation explanation = read_out(asked.batch(), asked.trace(), snapshot);
   explanation.in_bytes = static_cast<uint32_t>(frame->size() - sizeof(lb_eth));
+  if (flows.empty() || !explanation.service) return explanation;
+  Asked again(*frame, port);
+  const uint32_t tracked = stages::run_dry(again.batch(), snapshot, flows, flow_clock_ms());
+  if (tracked != LB_FLOW_FREE) overlay(explanation, again.batch(), tracked, snapshot);
   return explanation;
 }
 

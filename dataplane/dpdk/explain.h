@@ -3,9 +3,11 @@
 #pragma once
 
 #include <array>
+#include <span>
 
 #include "dataplane/model/engine.h"
 #include "dataplane/model/snapshot.h"
+#include "dataplane/stages/flow_table.h"
 
 namespace lb::dpdk {
 
@@ -17,7 +19,7 @@ struct ExplainPort {
 
 // ERRORS: kInvalid when source and destination are of two families, or size does not hold the headers.
 net::Result<model::Explanation> explain(const model::ExplainRequest& request, const model::Snapshot& snapshot,
-                                        const ExplainPort& port);
+                                        const ExplainPort& port, std::span<const stages::FlowTable> flows = {});
 
 // The frame that explain() asks about: Ethernet, IP, a bare TCP SYN, an empty UDP datagram or an echo request, padded
 // with zeros to `size` bytes of IP packet.

@@ -72,6 +72,8 @@ class FlowTables {
   // tables, so that both survive or neither. A word is written before the first snapshot that uses the number is
   // published, and zeroed after a count() that found no entry which names it.
   virtual std::span<uint64_t> backend_ids() = 0;
+  // Gives back tables of former lbds in which no flow is left. To be called every few seconds.
+  virtual void tidy() = 0;
 };
 
 }  // namespace lb::model

@@ -3,11 +3,18 @@
 
 #include "dataplane/model/snapshot.h"
 #include "dataplane/stages/batch.h"
+#include "dataplane/stages/flow_table.h"
 
 namespace lb::stages {
 
 // REQUIRES: b.start(n) was called and data, length, headroom are set for 0..n-1.
 // Afterwards every slot has a verdict. Counts nothing: count() does, once the egress queues have answered.
-void run(Batch& b, const model::Snapshot& snapshot) noexcept;
+// flows: of this worker, after its tick(); null: no tracking, every packet is chosen by its hash.
+void run(Batch& b, const model::Snapshot& snapshot, FlowTracker* flows = nullptr) noexcept;
+
+// The same for one packet of explain(): as one in mid-flow when its flow is in any of the tables, and no table changes.
+// RETURNS: the flow's class, LB_FLOW_FREE when it is not tracked.
+uint32_t run_dry(Batch& b, const model::Snapshot& snapshot, std::span<const FlowTable> tables,
+                 uint64_t now_ms) noexcept;
 
 }  // namespace lb::stages
