@@ -21,14 +21,14 @@ bool is_eligible(const BackendState& b, Reachable how) {
   return how == Reachable::kByTunnel ? b.why_not_ipip.empty() : b.why_not_dsr.empty();
 }
 
-lb_backend compile_backend(const Backend& backend, uint16_t pool, const Reach& reach) {
+lb_backend compile_backend(const net::Address& address, uint16_t pool, const Reach& reach, bool takes_new) {
   lb_backend b{};
-  b.address = backend.address.raw();
+  b.address = address.raw();
   b.pool = pool;
   b.flags = LB_BACKEND_SERVING;
-  if (!backend.address.is_ipv4()) b.flags |= LB_BACKEND_IPV6;
+  if (!address.is_ipv4()) b.flags |= LB_BACKEND_IPV6;
   if (!reach.resolved) return b;
-  if (backend.weight > 0) b.flags |= LB_BACKEND_READY;
+  if (takes_new) b.flags |= LB_BACKEND_READY;
   b.source = reach.source.raw();
   std::ranges::copy(reach.dst_mac.bytes, b.dst_mac);
   std::ranges::copy(reach.src_mac.bytes, b.src_mac);
@@ -38,15 +38,20 @@ lb_backend compile_backend(const Backend& backend, uint16_t pool, const Reach& r
   return b;
 }
 
-BackendState state_of(const std::string& pool, const Backend& b, net::BackendId id, const Reach& reach) {
+// drain: null when it is ready
+BackendState state_of(const std::string& pool, const Backend& b, net::BackendId id, const Reach& reach,
+                      const Override* drain) {
   BackendState s{.pool = pool,
                  .name = b.name,
                  .address = b.address,
                  .weight = b.weight,
                  .id = id,
                  .why_not_ipip = {},
-                 .why_not_dsr = {}};
-  if (b.weight == 0)
+                 .why_not_dsr = {},
+                 .drained = drain != nullptr};
+  if (drain != nullptr)
+    s.why_not_ipip = drain->reason.empty() ? "drained" : "drained: " + drain->reason;
+  else if (b.weight == 0)
     s.why_not_ipip = "weight 0";
   else if (!reach.resolved)
     s.why_not_ipip = reach.why.empty() ? "next hop is not known" : reach.why;
@@ -59,9 +64,9 @@ BackendState state_of(const std::string& pool, const Backend& b, net::BackendId 
 // One compilation: what compile() reads and what it has so far.
 class Compilation {
  public:
-  Compilation(const Config& config, const Topology& topology, const IdTable& ids, TableCache& cache,
-              CompileStats& stats, Snapshot& out)
-      : config_(config), topology_(topology), ids_(ids), cache_(cache), stats_(stats), out_(out) {}
+  Compilation(const Config& config, const Overlay& overlay, const Topology& topology, const IdTable& ids,
+              TableCache& cache, CompileStats& stats, Snapshot& out)
+      : config_(config), overlay_(overlay), topology_(topology), ids_(ids), cache_(cache), stats_(stats), out_(out) {}
 
   void compile_backends();
   void compile_services();
@@ -73,6 +78,10 @@ class Compilation {
   };
   using Wanted = std::tuple<const std::string*, Reachable, uint32_t>;  // pool, whom, slots
 
+  void number_pools();
+  void compile_pool(const std::string& name, const std::vector<std::pair<const Backend*, net::BackendId>>& sorted);
+  void compile_leaving();
+  const Override* drain_of(const std::string& pool, const std::string& backend) const;
   const Reach& reach_of(const net::Address& a) const;
   Chosen choose(const std::string& pool, Reachable how, uint32_t size);
   Chosen make(const std::string& pool, Reachable how, uint32_t size);
@@ -81,6 +90,7 @@ class Compilation {
   void compile_service(const Service& s);
 
   const Config& config_;
+  const Overlay& overlay_;
   const Topology& topology_;
   const IdTable& ids_;
   TableCache& cache_;
@@ -98,29 +108,67 @@ const Reach& Compilation::reach_of(const net::Address& a) const {
   return it == topology_.reach.end() ? kUnknown : it->second;
 }
 
-// REQUIRES: ids_ was assigned from config_.
-void Compilation::compile_backends() {
-  const auto& order = ids_.document_order();
-  const auto last = std::ranges::max_element(order);
-  out_.backends.resize(last == order.end() ? 1 : net::raw(*last) + 1u);
-  out_.backend_states.reserve(order.size());
-  auto id = order.begin();
-  std::vector<std::pair<const Backend*, net::BackendId>> sorted;
+const Override* Compilation::drain_of(const std::string& pool, const std::string& backend) const {
+  if (overlay_.drained.empty()) return nullptr;
+  const auto it = overlay_.drained.find({pool, backend});
+  return it == overlay_.drained.end() ? nullptr : &it->second;
+}
+
+// Of pools that have a backend, be it one that is leaving.
+void Compilation::number_pools() {
+  for (const auto& [name, pool] : config_.pools)
+    if (!pool.backends.empty()) pool_numbers_[name] = 0;
+  for (const auto& [key, leaving] : overlay_.leaving) pool_numbers_[key.pool] = 0;
   uint16_t pools = 0;
+  for (auto& [name, number] : pool_numbers_) number = ++pools;
+}
+
+// REQUIRES: ids_ was assigned from config_ and overlay_.
+void Compilation::compile_backends() {
+  number_pools();
+  uint32_t last = 0;
+  for (const auto& [key, id] : ids_.backends()) last = std::max<uint32_t>(last, net::raw(id));
+  out_.backends.resize(last + 1);
+  out_.backend_states.reserve(ids_.document_order().size());
+  auto id = ids_.document_order().begin();
+  std::vector<std::pair<const Backend*, net::BackendId>> sorted;
   for (const auto& [name, pool] : config_.pools) {
-    if (!pool.backends.empty()) pool_numbers_[name] = ++pools;
     sorted.clear();
     for (const Backend& b : pool.backends) sorted.emplace_back(&b, *id++);
     std::ranges::sort(sorted, [](const auto& a, const auto& b) {
       return std::tie(a.first->address, a.first->name) < std::tie(b.first->address, b.first->name);
     });
-    const size_t start = out_.backend_states.size();
-    for (const auto& [backend, number] : sorted) {
-      const Reach& reach = reach_of(backend->address);
-      out_.backends[net::raw(number)] = compile_backend(*backend, pools, reach);
-      out_.backend_states.push_back(state_of(name, *backend, number, reach));
-    }
-    pools_.emplace(name, std::span(out_.backend_states).subspan(start));
+    compile_pool(name, sorted);
+  }
+  compile_leaving();
+}
+
+void Compilation::compile_pool(const std::string& name,
+                               const std::vector<std::pair<const Backend*, net::BackendId>>& sorted) {
+  const size_t start = out_.backend_states.size();
+  const uint16_t number = number_of_pool(name);
+  for (const auto& [backend, id] : sorted) {
+    const Reach& reach = reach_of(backend->address);
+    const Override* drain = drain_of(name, backend->name);
+    const bool takes_new = backend->weight > 0 && drain == nullptr;
+    out_.backends[net::raw(id)] = compile_backend(backend->address, number, reach, takes_new);
+    out_.backend_states.push_back(state_of(name, *backend, id, reach, drain));
+  }
+  pools_.emplace(name, std::span(out_.backend_states).subspan(start));
+}
+
+void Compilation::compile_leaving() {
+  for (const auto& [key, leaving] : overlay_.leaving) {
+    const net::BackendId id = ids_.backend(key);
+    out_.backends[net::raw(id)] = compile_backend(key.address, number_of_pool(key.pool), reach_of(key.address), false);
+    out_.leaving_states.push_back({.pool = key.pool,
+                                   .name = key.name,
+                                   .address = key.address,
+                                   .weight = 0,
+                                   .id = id,
+                                   .why_not_ipip = "leaving",
+                                   .why_not_dsr = "leaving",
+                                   .drained = false});
   }
 }
 
@@ -173,15 +221,17 @@ void Compilation::compile_service(const Service& s) {
   const Chosen table6 = six == four ? table4 : choose(s.pool, six, s.table_size);
 
   const uint32_t index = net::raw(ids_.service(s.name));
-  out_.services[index] = {.table4 = static_cast<uint16_t>(table4.table),
-                          .table6 = static_cast<uint16_t>(table6.table),
-                          .table_size = s.table_size,
-                          .pool = number_of_pool(s.pool),
-                          .former_pool = 0,
-                          .forward = static_cast<uint8_t>(s.forward),
-                          .schedule = static_cast<uint8_t>(s.schedule),
-                          .prefix4 = s.prefix4,
-                          .prefix6 = s.prefix6};
+  const auto former = overlay_.former_pools.find(s.name);
+  out_.services[index] = {
+      .table4 = static_cast<uint16_t>(table4.table),
+      .table6 = static_cast<uint16_t>(table6.table),
+      .table_size = s.table_size,
+      .pool = number_of_pool(s.pool),
+      .former_pool = former == overlay_.former_pools.end() ? uint16_t{0} : number_of_pool(former->second.pool),
+      .forward = static_cast<uint8_t>(s.forward),
+      .schedule = static_cast<uint8_t>(s.schedule),
+      .prefix4 = s.prefix4,
+      .prefix6 = s.prefix6};
   out_.service_names[index] = s.name;
   const bool one = six == four;
   out_.configured[s.name] = one ? table4.configured : combine_digests(table4.configured, table6.configured);
@@ -202,15 +252,15 @@ Compiler::Compiler(lb_hash_key key) : key_(key), cache_(std::make_shared<TableCa
 
 net::Result<std::shared_ptr<const Snapshot>> Compiler::compile(const Config& config, const Topology& topology,
                                                                IdTable& ids, net::Generation generation,
-                                                               CompileStats* stats) {
-  if (auto status = ids.assign(config); !status) return status.error();
+                                                               CompileStats* stats, const Overlay& overlay) {
+  if (auto status = ids.assign(config, overlay); !status) return status.error();
   auto snapshot = std::make_shared<Snapshot>();
   snapshot->generation = generation;
   snapshot->hash_key = key_;
   if (auto status = compile_listeners(config, topology, ids, *snapshot); !status) return status.error();
 
   CompileStats ignored;
-  Compilation compilation(config, topology, ids, *cache_, stats ? *stats : ignored, *snapshot);
+  Compilation compilation(config, overlay, topology, ids, *cache_, stats ? *stats : ignored, *snapshot);
   compilation.compile_backends();
   compilation.compile_services();
   cache_->end_of_compilation();

@@ -1,5 +1,5 @@
-// A compiled configuration: flat, immutable, shared by all workers; read in place by the DPDK engine, copied into maps
-// by an XDP engine. compile() is pure but for the id table, which only grows new ids.
+// A compiled configuration with its overlay: flat, immutable, shared by all workers; read in place by the DPDK engine,
+// copied into maps by an XDP engine. compile() is pure but for the id table, which only grows new ids.
 //
 // Threads: built by control, published once, read by workers, freed after the grace period.
 #pragma once
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "dataplane/model/config.h"
+#include "dataplane/model/overlay.h"
 #include "dataplane/model/reach.h"
 #include "dataplane/net/abi.h"
 #include "dataplane/net/ids.h"
@@ -30,20 +31,25 @@ struct Table {
 
 // Stable numbers for backends and services, for as long as they exist. Owned by control.
 //   a backend is (pool, name, address): a new address is a new backend and a new id
+//   one that is leaving keeps its id; added again meanwhile it is what it was
 //   ids of removed backends are reused only after all others (least recently freed first), and are reported
 //   as fresh again, so that counters can start from zero
+// Where a flow table outlives the process (keep_directory), an id that nobody has stays reserved for its former owner
+// until release(): entries may still name it.
 class IdTable {
  public:
-  struct BackendKey {
-    std::string pool, name;
-    net::Address address;
-    friend auto operator<=>(const BackendKey&, const BackendKey&) = default;
-  };
-  // Gives ids to what is new in config, frees those of what is gone. ERRORS: kInvalid when there are more than ids;
-  // nothing has changed then. REQUIRES: names are unique in each pool.
-  net::Status assign(const Config& config);
-  net::BackendId backend(const BackendKey& key) const;       // kNoBackend when unknown
-  net::ServiceIndex service(const std::string& name) const;  // REQUIRES: known
+  using BackendKey = model::BackendKey;
+  // From now on ids are reserved. digests: of digest_of(), by id, 0: nobody's; what a former process left. REQUIRES:
+  // nothing was assigned.
+  void keep_directory(std::span<const uint64_t> digests);
+  // Gives ids to what is new in config and overlay, frees those of what is gone. ERRORS: kInvalid when there are more
+  // than ids; nothing has changed then. REQUIRES: names are unique in each pool.
+  net::Status assign(const Config& config, const Overlay& overlay = {});
+  // Of nobody, but not free: until a count of the flow tables found no entry that names it.
+  const std::multimap<uint64_t, net::BackendId>& reserved() const { return reserved_; }  // by digest
+  void release(net::BackendId id);                                                       // REQUIRES: reserved
+  net::BackendId backend(const BackendKey& key) const;                                   // kNoBackend when unknown
+  net::ServiceIndex service(const std::string& name) const;                              // REQUIRES: known
   const std::map<BackendKey, net::BackendId>& backends() const { return backends_; }
   const std::map<std::string, net::ServiceIndex>& services() const { return services_; }
   // Of the last assign(): pools by name, in each the backends as they stand in the document.
@@ -53,12 +59,17 @@ class IdTable {
   std::vector<net::ServiceIndex> take_fresh_services();
 
  private:
-  void assign_backends(const Config& config);
+  net::Status assign_backends(const Config& config, const Overlay& overlay);
+  size_t free_numbers() const;
+  void free_backend(const BackendKey& key, net::BackendId id);
+  net::BackendId take_backend(const BackendKey& key);
   void assign_services(const Config& config);
 
   std::map<BackendKey, net::BackendId> backends_;
   std::map<std::string, net::ServiceIndex> services_;
   std::deque<net::BackendId> freed_backends_;  // oldest first
+  std::multimap<uint64_t, net::BackendId> reserved_;
+  bool reserves_ = false;
   std::deque<net::ServiceIndex> freed_services_;
   std::vector<net::BackendId> fresh_backends_, document_order_;
   std::vector<net::ServiceIndex> fresh_services_;
@@ -73,6 +84,7 @@ struct BackendState {
   net::BackendId id{};
   std::string why_not_ipip;  // "weight 0", "no route to ...", ...
   std::string why_not_dsr;   // also "not on link: next hop is ..."
+  bool drained = false;
 };
 
 struct Snapshot {
@@ -97,6 +109,7 @@ struct Snapshot {
   std::map<std::string, uint64_t> configured;  // with every weight > 0 eligible
   std::map<std::string, uint64_t> live;        // in use
   std::vector<BackendState> backend_states;    // of every pool, in order of (pool, address)
+  std::vector<BackendState> leaving_states;    // of those that are in no pool any more, in order of (pool, name)
 
   // Of flows to a listener of that family; only a dsr service with listeners of both families has two.
   std::span<const uint16_t> table_of(const lb_service& s, net::Family listener = net::Family::kIpv4) const {
@@ -118,7 +131,8 @@ class Compiler {
   explicit Compiler(lb_hash_key key);
   // REQUIRES: config passed validate_services(). ERRORS: kInvalid: more backends or services than ids.
   net::Result<std::shared_ptr<const Snapshot>> compile(const Config& config, const Topology& topology, IdTable& ids,
-                                                       net::Generation generation, CompileStats* stats = nullptr);
+                                                       net::Generation generation, CompileStats* stats = nullptr,
+                                                       const Overlay& overlay = {});
 
  private:
   lb_hash_key key_;

@@ -102,9 +102,9 @@ TEST(Snapshot, BackendLineHoldsWhatForwardingNeeds) {
   EXPECT_EQ(a.src_mac[4], 1);
   EXPECT_EQ(a.port, 1);
   EXPECT_EQ(a.mtu, 1500);
-  EXPECT_EQ(a.flags, LB_BACKEND_RESOLVED | LB_BACKEND_ON_LINK);
+  EXPECT_EQ(a.flags, LB_BACKEND_RESOLVED | LB_BACKEND_ON_LINK | LB_BACKEND_SERVING | LB_BACKEND_READY);
   const lb_backend& b = s->backends[net::raw(w.ids.backend({"fe", "b", addr("2001:db8:1::12")}))];
-  EXPECT_EQ(b.flags, LB_BACKEND_RESOLVED | LB_BACKEND_IPV6);
+  EXPECT_EQ(b.flags, LB_BACKEND_RESOLVED | LB_BACKEND_IPV6 | LB_BACKEND_SERVING | LB_BACKEND_READY);
 }
 
 TEST(Snapshot, UnresolvedBackendsAndWeightZeroAreNotEligibleAndSayWhy) {
@@ -118,7 +118,7 @@ TEST(Snapshot, UnresolvedBackendsAndWeightZeroAreNotEligibleAndSayWhy) {
   w.service("web", "fe", {"192.0.2.10:80/tcp"});
   const auto s = w.compile();
   EXPECT_EQ(named_in(*s, s->table_of(s->services[entry(*s, w.ids, "web")])), (std::set<std::string>{"10.0.0.11"}));
-  EXPECT_EQ(s->backends[net::raw(w.ids.backend({"fe", "b", addr("10.0.0.12")}))].flags, 0);
+  EXPECT_EQ(s->backends[net::raw(w.ids.backend({"fe", "b", addr("10.0.0.12")}))].flags, LB_BACKEND_SERVING);
   ASSERT_EQ(s->backend_states.size(), 4u);
   EXPECT_EQ(s->backend_states[0].why_not_ipip, "");
   EXPECT_EQ(s->backend_states[1].why_not_ipip, "no route to 10.0.0.12");
