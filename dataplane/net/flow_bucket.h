@@ -96,6 +96,11 @@ static inline int lb_flow_is_live(__u16 state, __u64 now_ms) {
   return state != 0 && lb_flow_age(state, now_ms) < lb_flow_timeout(lb_flow_class_of(state));
 }
 
+// Its class, or LB_FLOW_STALE when its timeout is over and nobody has marked it so yet.
+static inline __u32 lb_flow_class_now(__u16 state, __u64 now_ms) {
+  return lb_flow_is_live(state, now_ms) ? lb_flow_class_of(state) : (__u32)LB_FLOW_STALE;
+}
+
 // A first packet: a SYN without ACK, RST and FIN.
 static inline int lb_flow_is_syn(__u32 tcp) {
   return (tcp & (LB_TCP_SYN | LB_TCP_ACK | LB_TCP_RST | LB_TCP_FIN)) == LB_TCP_SYN;
@@ -107,7 +112,10 @@ static inline int lb_flow_is_refused(__u32 tcp) {
 
 // The entry's state after a packet that is no first one. tcp: 0 for UDP.
 static inline __u16 lb_flow_next(__u16 state, int is_tcp, __u32 tcp, __u64 now_ms) {
-  const __u32 was = lb_flow_class_of(state);
+  // Nearly every packet: a segment of a flow that goes on.
+  if (lb_flow_class_of(state) == LB_FLOW_ESTABLISHED && is_tcp && (tcp & (LB_TCP_RST | LB_TCP_FIN)) == 0)
+    return lb_flow_state(LB_FLOW_ESTABLISHED, now_ms);
+  const __u32 was = lb_flow_class_now(state, now_ms);
   if (was == LB_FLOW_ONCE && lb_flow_age(state, now_ms) < LB_FLOW_PROVEN) return state;
   if (!is_tcp) return lb_flow_state(LB_FLOW_UDP, now_ms);
   if ((tcp & (LB_TCP_SYN | LB_TCP_FIN)) == (LB_TCP_SYN | LB_TCP_FIN)) return state;
@@ -128,7 +136,7 @@ enum lb_flow_syn {
   LB_FLOW_SYN_CHOOSE,  // a new backend is chosen, the entry begins anew
 };
 static inline enum lb_flow_syn lb_flow_on_syn(__u16 state, int backend_is_eligible, __u64 now_ms) {
-  switch (lb_flow_class_of(state)) {
+  switch (lb_flow_class_now(state, now_ms)) {
     case LB_FLOW_ONCE:
       return LB_FLOW_SYN_KEEP;
     case LB_FLOW_ESTABLISHED:

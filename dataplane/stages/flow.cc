@@ -28,8 +28,7 @@ struct Tally {
 
 // The entry is the flow's from now on with whatever backend is chosen for it.
 void replace_later(FlowTracker::Work& w, Slot i, lb_flow_line& line, uint32_t entry) noexcept {
-  w.first[i] = &line;
-  w.replace[i] = static_cast<uint8_t>(entry);
+  w.replace[i] = {&line, entry};
   w.replaced |= 1ull << i;
 }
 
@@ -172,6 +171,12 @@ void write_entry(const FlowEntry& e, const Meta& m, uint16_t state) noexcept {
   put(e.line->state[e.index], state);
 }
 
+// The entry that is to be replaced, unless another new flow of this batch has pushed this one out of it.
+FlowEntry entry_to_replace(const FlowTracker::Work& w, Slot i, const Meta& m) noexcept {
+  const FlowEntry& e = w.replace[i];
+  return (net::match_flow(*e.line, tags_of(m)) >> e.index & 1) != 0 ? e : FlowEntry{};
+}
+
 // An earlier packet of this batch may have made the entry that this one was not found by.
 bool find_late(Batch& b, Slot i, const Snapshot& s, const FlowTracker::Work& w) noexcept {
   Meta& m = b.meta[i];
@@ -230,10 +235,15 @@ void keep_flows(Batch& b, const Snapshot& s, FlowTracker& t) noexcept {
   uint64_t written = 0, untracked = 0;
   for (const Slot i : Bits(b.live & (~b.known | w.copied))) {
     const Meta& m = b.meta[i];
-    const bool replaced = (w.replaced >> i & 1) != 0, copied = (w.copied >> i & 1) != 0;
+    const bool copied = (w.copied >> i & 1) != 0;
     if (is_tcp(m) && lb_flow_is_refused(m.tcp)) continue;
-    if (!replaced && find_late(b, i, s, w)) continue;
-    const FlowEntry e = replaced ? FlowEntry{w.first[i], w.replace[i]} : choose_entry(t, s, i);
+    FlowEntry e;
+    if ((w.replaced >> i & 1) != 0) {
+      e = entry_to_replace(w, i, m);
+      w.second[i] = t.own().lines + lb_flow_second_line(m.hash, t.own().count);
+    }
+    if (e.line == nullptr && find_late(b, i, s, w)) continue;
+    if (e.line == nullptr) e = choose_entry(t, s, i);
     if (e.line == nullptr) {
       untracked++;
       continue;

@@ -81,9 +81,9 @@ class FlowTracker {
 
   // Of one batch, from find_flows() to keep_flows().
   struct Work {
-    std::array<lb_flow_line*, kBatch> first, second;
-    std::array<uint8_t, kBatch> replace;  // entry of Work::first, when its bit in replaced is set
-    std::array<uint16_t, kBatch> state;   // of a flow found elsewhere, when its bit in copied is set
+    std::array<lb_flow_line*, kBatch> first, second;  // second: of those not found in their first line
+    std::array<FlowEntry, kBatch> replace;            // when the bit in replaced is set: the flow's, for a new backend
+    std::array<uint16_t, kBatch> state;               // when the bit in copied is set: of a flow found elsewhere
     uint64_t replaced = 0, copied = 0;
   };
   Work work;
