@@ -10,6 +10,7 @@ daemon:
   socket: $LAB_SOCKET
   state-dir: $LAB_DIR/state
   hash-key-file: $LAB_DIR/hash-key
+  flows: 65536
   dpdk:
     workers: [0, 1]
     huge-pages: off
@@ -58,3 +59,10 @@ lbd_answers() { [[ -S $LAB_SOCKET ]] && "$LAB_LBCTL" -s "$LAB_SOCKET" stats >/de
 # Ready, or dead: both end the wait.
 lbd_settled() { lbd_answers || ! process_alive "$LAB_DIR/lbd.pid"; }
 lbd_down() { process_stop "$LAB_DIR/lbd.pid" lbd; }
+
+# Where the lab's folder is on a disk, lbd keeps its flow tables in shared memory and leaves a link to them.
+lbd_forget_flows() {
+  local tables
+  tables=$(readlink "$LAB_DIR/flows") || return 0
+  [[ $tables != /dev/shm/lbd-* ]] || rm -rf "$tables"
+}

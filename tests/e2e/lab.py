@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -12,6 +14,7 @@ BUILD = Path(os.environ.get("LBD_BUILD", ROOT / "build"))
 LBD = BUILD / "dataplane" / "lbd"
 LBCTL = BUILD / "ctl" / "lbctl"
 CLIENT = Path(__file__).with_name("client.py")
+TOOLS = BUILD / "tests" / "tools"
 
 
 def wait_for(what, condition, seconds=10.0):
@@ -23,6 +26,20 @@ def wait_for(what, condition, seconds=10.0):
             return value
         assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
         time.sleep(0.02)
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def forget_flows(folder):
+    """Removes the flow tables of an lbd whose socket was in this folder; where that is on a disk they are in shared memory."""
+    link = Path(folder) / "flows"
+    if link.is_symlink() and str(link.readlink()).startswith("/dev/shm/lbd-"):
+        shutil.rmtree(link.readlink(), ignore_errors=True)
 
 
 class Refused(AssertionError):
@@ -40,6 +57,7 @@ class Lab:
         self.socket = self.dir / "lbd.sock"
         self.config = self.dir / "lbd.yaml"
         self.state = self.dir / "state"
+        self.daemon = None  # lbd when start_lbd() started it
 
     def script(self, *args, check=True):
         done = subprocess.run([ROOT / "scripts" / "lab", *args], env=self.env, capture_output=True, text=True,
@@ -97,6 +115,36 @@ class Lab:
 
     def lbd_pid(self):
         return int((self.dir / "lbd.pid").read_text().split()[0])
+
+    def start_lbd(self, seconds=30.0):
+        """Starts lbd in its namespace and returns when it answers; nothing else of the lab is touched."""
+        with open(self.dir / "lbd.log", "a", encoding="utf-8") as log:
+            self.daemon = self.popen("lbd", LBD, "--config", self.config, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                     start_new_session=True)
+        started = Path(f"/proc/{self.daemon.pid}/stat").read_text().rpartition(")")[2].split()[19]
+        (self.dir / "lbd.pid").write_text(f"{self.daemon.pid} {started}\n")
+
+        def settled():
+            return self.daemon.poll() is not None or subprocess.run([LBCTL, "-s", self.socket, "stats"], capture_output=True).returncode == 0
+
+        wait_for("lbd answers", settled, seconds)
+        assert self.daemon.poll() is None, f"lbd ended with {self.daemon.returncode}{self.log()}"
+
+    def stop_lbd(self, how=signal.SIGTERM, seconds=20.0):
+        pid = self.lbd_pid()
+        os.kill(pid, how)
+        # A child of ours must be reaped; scripts/lab's lbd goes to init.
+        gone = (lambda: self.daemon.poll() is not None) if self.daemon and self.daemon.pid == pid else (lambda: not alive(pid))
+        wait_for("lbd is gone", gone, seconds)
+        self.daemon = None
+        (self.dir / "lbd.pid").unlink()
+
+    def restart_lbd(self, how=signal.SIGTERM, edit=None):
+        """Stops lbd, edits its configuration (text -> text) and starts it again."""
+        self.stop_lbd(how)
+        if edit:
+            self.config.write_text(edit(self.config.read_text()))
+        self.start_lbd()
 
 
 def shares(results):

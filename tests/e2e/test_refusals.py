@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from lab import LBCTL, LBD, wait_for
+from lab import LBCTL, LBD, forget_flows, wait_for
 
 GOOD = """version: 1
 daemon:
   socket: {dir}/lbd.sock
   state-dir: {dir}/state
   hash-key-file: {dir}/hash-key
+  flows: 4096
   dpdk: {{workers: [0], huge-pages: off, ports: [{{name: a, device: {device}}}]}}
 pools:
   fe: {{backends: [{{name: b1, address: 10.9.0.11}}, {{name: b2, address: 10.9.0.12, weight: 50}}]}}
@@ -132,6 +133,7 @@ class Host:
                 process.terminate()
         for process in self.processes:
             process.wait(timeout=20)
+        forget_flows(self.dir)
         subprocess.run(["ip", "netns", "del", self.ns], check=True)
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from lab import LBCTL, LBD, wait_for
+from lab import LBCTL, LBD, forget_flows, wait_for
 
 APPLY_S, CHANGE_S, ANSWER_S, SLACK = 5.0, 0.1, 0.3, 5
 
@@ -59,6 +59,7 @@ daemon:
     yield lbctl
     process.terminate()
     process.wait(timeout=20)
+    forget_flows(tmp_path)
     for name in (ns, gateway):
         subprocess.run(["ip", "netns", "del", name], check=True)
 
