@@ -31,7 +31,7 @@ static inline lb_be16 lb_csum_ipv4(const void* header, __u32 bytes) {
 // The checksum of a header in which a value that is the first byte of a word, TTL for one, went down by one:
 // lb_csum_update16(csum, w, w - 1) for every word w that allows it.
 static inline lb_be16 lb_csum_decrement(lb_be16 csum) {
-  return (lb_be16)~lb_csum_fold((__u32)(__u16)~csum + 0xfffeu);
+  return (lb_be16)(csum + 1u + (csum >= 0xfffeu));
 }
 
 // RFC 1624 equation 3: HC' = ~(~HC + ~m + m').

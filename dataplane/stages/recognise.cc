@@ -37,133 +37,166 @@ Address mapped(uint32_t ipv4) noexcept {
   return {0, 0xffff0000ull | static_cast<uint64_t>(ipv4) << 32};
 }
 
-// What is read of a packet before it is known whether all is well.
-struct View {
-  const uint8_t* frame;
-  uint32_t length;
-  uint32_t l3;
+// What does not change from packet to packet, held in registers: a store to a packet's bytes may be a store to
+// anything.
+struct Lookup {
+  explicit Lookup(const Batch& b, const Snapshot& s) noexcept
+      : mac(load<uint32_t>(b.port_mac.data()) | static_cast<uint64_t>(load<uint16_t>(b.port_mac.data() + 4)) << 32),
+        bits(s.address_bits.data()),
+        bits_mask(static_cast<uint32_t>(s.address_bits.size() * 64 - 1)),
+        listeners(s.listeners.data()),
+        listeners_mask(static_cast<uint32_t>(s.listeners.size() - 1)) {}
+  bool is_mac(uint64_t first_bytes) const noexcept { return (first_bytes ^ mac) << 16 == 0; }
+  // Whether none of our addresses has this hash; what the bits leave open is for parse().
+  bool surely_foreign(uint32_t hash) const noexcept {
+    const uint32_t bit = hash & bits_mask;
+    return (bits[bit / 64] >> (bit % 64) & 1) == 0;
+  }
+  const lb_listener_slot* listener(uint32_t hash) const noexcept { return listeners + (hash & listeners_mask); }
+
+  uint64_t mac;
+  const uint64_t* bits;
+  uint32_t bits_mask;
+  const lb_listener_slot* listeners;
+  uint32_t listeners_mask;
 };
 
-// The same for both families from here on: l4 lies at m.l4 and has `bytes` of the IP packet, 8 at least.
-bool read_l4(const uint8_t* l4, uint32_t bytes, uint8_t proto, Meta& m) noexcept {
-  uint8_t tcp = 0;
+// A 16-bit number of the packet from the upper half of the 32-bit word in which it lies.
+constexpr uint32_t upper_number(uint32_t word) noexcept {
+  return __builtin_bswap32(word) & 0xffff;
+}
+
+// The same for both families: of the IP packet `bytes` are left at l4, 8 at least.
+[[gnu::always_inline]] inline bool read_l4(const uint8_t* l4, uint32_t bytes, uint32_t proto, Meta& m) noexcept {
+  uint32_t tcp = 0;
   if (proto == LB_PROTO_TCP) {
     if (bytes < sizeof(lb_tcp)) return false;
     const uint32_t word = load<uint16_t>(l4 + offsetof(lb_tcp, data_offset));  // its low byte, flags the high one
     const uint32_t header = (word & 0xf0) >> 2;
     if (header < sizeof(lb_tcp) || header > bytes) return false;
-    tcp = static_cast<uint8_t>((word >> 8 & kTcpFlags) | (bytes > header ? kTcpPayload : 0));
+    tcp = (word >> 8 & kTcpFlags) | (bytes > header ? kTcpPayload : 0);
   } else {
     if (proto != LB_PROTO_UDP) return false;
     const uint32_t length = lb_ntohs(load<uint16_t>(l4 + offsetof(lb_udp, length)));
     if (length < sizeof(lb_udp) || length > bytes) return false;
   }
-  m.sport = load<uint16_t>(l4);
-  m.dport = load<uint16_t>(l4 + 2);
-  m.proto = proto;
-  m.tcp = tcp;
+  const auto ports = load<uint32_t>(l4);
+  static_assert(offsetof(Meta, dport) == offsetof(Meta, sport) + 2);  // as in the packet
+  std::memcpy(reinterpret_cast<uint8_t*>(&m) + offsetof(Meta, sport), &ports, 4);
+  m.proto = static_cast<uint8_t>(proto);
+  m.tcp = static_cast<uint8_t>(tcp);
   return true;
 }
 
-// Whether none of our addresses has this hash; what the bits leave open is for parse().
-bool surely_foreign(const Snapshot& s, uint32_t hash) noexcept {
-  const uint32_t bit = hash & static_cast<uint32_t>(s.address_bits.size() * 64 - 1);
-  return (s.address_bits[bit / 64] >> (bit % 64) & 1) == 0;
-}
-
-// The one's complement sum over the 20 bytes is 0xffff when the checksum is right; the sum is never 0.
-bool sums_up(uint64_t first, uint64_t second, uint32_t dst) noexcept {
-  uint64_t sum = (first & 0xffffffff) + (first >> 32) + (second & 0xffffffff) + (second >> 32) + dst;
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return (sum & 0xffff) + (sum >> 16) == 0xffff;
-}
-
-// RETURNS: whether it may be recognised; hash is of its listener then.
-bool read_ipv4(const View& v, const Snapshot& s, Meta& m, uint32_t& hash) noexcept {
-  if (v.length < v.l3 + sizeof(lb_ipv4) + sizeof(lb_udp)) return false;
-  const uint8_t* ip = v.frame + v.l3;
-  const auto first = load<uint64_t>(ip), second = load<uint64_t>(ip + 8);
-  const auto dst = load<uint32_t>(ip + offsetof(lb_ipv4, dst));
-  // Version 4, 20 bytes of header, neither MF nor an offset.
-  if ((first & 0xff3f0000000000ffull) != 0x45) return false;
-  const uint32_t total = lb_ntohs(static_cast<uint16_t>(first >> 16));
-  if (total < sizeof(lb_ipv4) + sizeof(lb_udp) || v.l3 + total > v.length) return false;
-  if (!sums_up(first, second, dst)) return false;
+// From the IP header on: `room` bytes of the frame, at least of an IPv4 and a UDP header. RETURNS: whether it may be
+// recognised; hash is of its listener then.
+[[gnu::always_inline]] inline bool read_ipv4(const uint8_t* frame, uint32_t l3, uint32_t length, const Lookup& l,
+                                             Meta& m, uint32_t& hash) noexcept {
+  const uint8_t* ip = frame + l3;
+  const auto w0 = load<uint32_t>(ip), w1 = load<uint32_t>(ip + 4), w2 = load<uint32_t>(ip + 8),
+             src = load<uint32_t>(ip + 12), dst = load<uint32_t>(ip + 16);
+  // Version 4, 20 bytes of header; neither MF nor an offset.
+  if ((w0 & 0xff) != 0x45 || (w1 & 0xff3f0000) != 0) return false;
+  const uint32_t bytes = upper_number(w0) - static_cast<uint32_t>(sizeof(lb_ipv4));  // of L4; huge when there are none
+  if (bytes - sizeof(lb_udp) > length - l3 - sizeof(lb_ipv4) - sizeof(lb_udp)) return false;
+  // The one's complement sum over the header is 0xffff when the checksum is right: as 2^16 is 1 more than 0xffff, a sum
+  // of words of any size is then a multiple of that. It is never 0.
+  if ((uint64_t{w0} + w1 + w2 + src + dst) % 0xffff != 0) return false;
   // 0/8, 127/8 and all from 224/4 on: some of these are no client's.
-  const uint32_t net = second >> 32 & 0xff;
+  const uint32_t net = src & 0xff;
   if (net - 1 >= 223 || net == 127) return false;
-  const Address from = mapped(static_cast<uint32_t>(second >> 32)), to = mapped(dst);
-  if (!surely_foreign(s, from.hash())) return false;
-  if (!read_l4(ip + sizeof(lb_ipv4), total - static_cast<uint32_t>(sizeof(lb_ipv4)), static_cast<uint8_t>(second >> 8),
-               m))
-    return false;
+  const Address from = mapped(src), to = mapped(dst);
+  if (!l.surely_foreign(from.hash())) return false;
+  if (!read_l4(ip + sizeof(lb_ipv4), bytes, w2 >> 8 & 0xff, m)) return false;
   from.store(m.src);
   to.store(m.dst);
   m.family = 4;
-  m.l4 = static_cast<uint16_t>(v.l3 + sizeof(lb_ipv4));
-  m.ip_length = static_cast<uint16_t>(total);
+  m.l3 = static_cast<uint16_t>(l3);
+  m.l4 = static_cast<uint16_t>(l3 + sizeof(lb_ipv4));
+  m.ip_length = static_cast<uint16_t>(bytes + sizeof(lb_ipv4));
+  m.backend = 0;
+  m.fragment = false;
   hash = lb_listener_hash(to.hash(), m.dport, m.proto);
   return true;
 }
 
-bool read_ipv6(const View& v, const Snapshot& s, Meta& m, uint32_t& hash) noexcept {
-  if (v.length < v.l3 + sizeof(lb_ipv6) + sizeof(lb_udp)) return false;
-  const uint8_t* ip = v.frame + v.l3;
-  const auto word = load<uint64_t>(ip);  // version, class, label, payload length, next header, hop limit
-  const uint32_t payload = lb_ntohs(static_cast<uint16_t>(word >> 32));
-  if ((word & 0xf0) != 0x60 || payload < sizeof(lb_udp) || v.l3 + sizeof(lb_ipv6) + payload > v.length) return false;
+bool read_ipv6(const uint8_t* frame, uint32_t l3, uint32_t length, const Lookup& l, Meta& m, uint32_t& hash) noexcept {
+  const uint8_t* ip = frame + l3;
+  if (length < l3 + sizeof(lb_ipv6) + sizeof(lb_udp)) return false;
+  const auto w1 = load<uint32_t>(ip + 4);  // payload length, next header, hop limit
+  const uint32_t payload = lb_ntohs(static_cast<uint16_t>(w1));
+  if ((ip[0] & 0xf0) != 0x60 || payload < sizeof(lb_udp) || l3 + sizeof(lb_ipv6) + payload > length) return false;
   const uint8_t* const addresses = ip + offsetof(lb_ipv6, src);
   const Address from = {load<uint64_t>(addresses), load<uint64_t>(addresses + 8)};
   const Address to = {load<uint64_t>(addresses + 16), load<uint64_t>(addresses + 24)};
   // Unspecified, loopback, mapped: all in ::/64. Multicast: ff00::/8.
   if (from.first == 0 || to.first == 0 || (from.first & 0xff) == 0xff) return false;
-  if (!surely_foreign(s, from.hash())) return false;
-  if (!read_l4(ip + sizeof(lb_ipv6), payload, static_cast<uint8_t>(word >> 48), m)) return false;
+  if (!l.surely_foreign(from.hash())) return false;
+  if (!read_l4(ip + sizeof(lb_ipv6), payload, w1 >> 16 & 0xff, m)) return false;
   from.store(m.src);
   to.store(m.dst);
   m.family = 6;
-  m.l4 = static_cast<uint16_t>(v.l3 + sizeof(lb_ipv6));
+  m.l3 = static_cast<uint16_t>(l3);
+  m.l4 = static_cast<uint16_t>(l3 + sizeof(lb_ipv6));
   m.ip_length = static_cast<uint16_t>(sizeof(lb_ipv6) + payload);
+  m.backend = 0;
+  m.fragment = false;
   hash = lb_listener_hash(to.hash(), m.dport, m.proto);
   return true;
 }
 
+constexpr uint16_t kIpv4 = __builtin_bswap16(LB_ETH_IPV4), kIpv6 = __builtin_bswap16(LB_ETH_IPV6);
 constexpr bool is_tag(uint16_t type) noexcept {  // as it lies in the packet
   return type == __builtin_bswap16(LB_ETH_VLAN) || type == __builtin_bswap16(LB_ETH_QINQ);
 }
 
-struct OwnMac {
-  uint32_t first;
-  uint16_t last;
-};
-
-bool read(const Batch& b, Slot i, const OwnMac& mac, const Snapshot& s, Meta& m, uint32_t& hash) noexcept {
-  View v = {b.data[i], b.length[i], sizeof(lb_eth)};
-  if (v.length < kLeastFrame) return false;
-  if (load<uint32_t>(v.frame) != mac.first || load<uint16_t>(v.frame + 4) != mac.last) return false;
-  auto type = load<uint16_t>(v.frame + 12);
+// Apart from the loop over untagged IPv4, for which registers are scarce.
+[[gnu::noinline]] bool read_other(const uint8_t* frame, uint32_t length, const Lookup& l, Meta& m,
+                                  uint32_t& hash) noexcept {
+  if (length < kLeastFrame || !l.is_mac(load<uint64_t>(frame))) return false;
+  uint32_t l3 = sizeof(lb_eth);
+  auto type = load<uint16_t>(frame + 12);
   for (uint32_t tags = 0; is_tag(type) && tags < 2; tags++) {
-    v.l3 += sizeof(lb_vlan);
-    type = load<uint16_t>(v.frame + v.l3 - 2);
+    l3 += sizeof(lb_vlan);
+    type = load<uint16_t>(frame + l3 - 2);
   }
-  m.l3 = static_cast<uint16_t>(v.l3);
-  m.backend = 0;
-  m.fragment = false;
-  if (type == __builtin_bswap16(LB_ETH_IPV4)) return read_ipv4(v, s, m, hash);
-  return type == __builtin_bswap16(LB_ETH_IPV6) && read_ipv6(v, s, m, hash);
+  if (length < l3 + sizeof(lb_ipv4) + sizeof(lb_udp)) return false;
+  if (type == kIpv4) return read_ipv4(frame, l3, length, l, m, hash);
+  return type == kIpv6 && read_ipv6(frame, l3, length, l, m, hash);
 }
 
-// The slot of its listener, or null. REQUIRES: the table is not empty.
-const lb_listener_slot* find(const Snapshot& s, const Meta& m, uint32_t hash) noexcept {
-  const Address to = {load<uint64_t>(m.dst.b), load<uint64_t>(m.dst.b + 8)};
-  const auto mask = static_cast<uint32_t>(s.listeners.size() - 1);
-  for (uint32_t probe = 0; probe < LB_MAX_PROBE; probe++) {
-    const lb_listener_slot& l = s.listeners[(hash + probe) & mask];
-    if (l.port == m.dport && l.proto == m.proto && to.is(l.addr)) return &l;
-    if (l.proto == 0) return nullptr;
+// A function of its own: registers are scarce. RETURNS: those that may be recognised; hashes are of their listeners.
+[[gnu::noinline]] uint64_t read_all(Batch& b, const Lookup& l, std::array<uint32_t, kBatch>& hashes) noexcept {
+  uint64_t read = b.live, others = 0;
+  for (Slot i : b.slots()) {
+    const uint8_t* frame = b.data[i];
+    const uint32_t length = b.length[i];
+    if (length < kLeastFrame || !l.is_mac(load<uint64_t>(frame)) || load<uint16_t>(frame + 12) != kIpv4)
+      others |= 1ull << i;
+    else if (read_ipv4(frame, sizeof(lb_eth), length, l, b.meta[i], hashes[i]))
+      __builtin_prefetch(l.listener(hashes[i]));
+    else
+      read &= ~(1ull << i);
   }
+  for (Slot i : Bits(others)) {
+    if (read_other(b.data[i], b.length[i], l, b.meta[i], hashes[i]))
+      __builtin_prefetch(l.listener(hashes[i]));
+    else
+      read &= ~(1ull << i);
+  }
+  return read;
+}
+
+// The slot of its listener, or null.
+[[gnu::always_inline]] inline const lb_listener_slot* find(const Lookup& l, const Meta& m, uint32_t hash) noexcept {
+  const Address to = {load<uint64_t>(m.dst.b), load<uint64_t>(m.dst.b + 8)};
+  const uint32_t last = hash + LB_MAX_PROBE;
+  do {
+    const lb_listener_slot* slot = l.listener(hash);
+    if (slot->port == m.dport && slot->proto == m.proto && to.is(slot->addr)) [[likely]]
+      return slot;
+    if (slot->proto == 0) return nullptr;
+  } while (++hash != last);
   return nullptr;
 }
 
@@ -171,23 +204,21 @@ const lb_listener_slot* find(const Snapshot& s, const Meta& m, uint32_t hash) no
 
 void recognise(Batch& b, const Snapshot& snapshot) noexcept {
   if (snapshot.listeners.empty() || snapshot.address_bits.empty()) return;
-  const OwnMac mac = {load<uint32_t>(b.port_mac.data()), load<uint16_t>(b.port_mac.data() + 4)};
-  const auto mask = static_cast<uint32_t>(snapshot.listeners.size() - 1);
-  std::array<uint32_t, kBatch> hash;
-  uint64_t readable = 0;
-  for (Slot i : b.slots()) {
-    if (!read(b, i, mac, snapshot, b.meta[i], hash[i])) continue;
-    __builtin_prefetch(&snapshot.listeners[hash[i] & mask]);
-    readable |= 1ull << i;
+  const Lookup lookup(b, snapshot);
+  std::array<uint32_t, kBatch> hashes;
+  uint64_t recognised = read_all(b, lookup, hashes);
+  Trace* const trace = b.trace;
+  for (Slot i : Bits(recognised)) {
+    Meta& m = b.meta[i];
+    const lb_listener_slot* slot = find(lookup, m, hashes[i]);
+    if (slot == nullptr) {
+      recognised &= ~(1ull << i);
+      continue;
+    }
+    m.service = slot->service;
+    if (trace != nullptr) trace[i].listener = slot->listener;
   }
-  for (Slot i : Bits(readable)) {
-    const lb_listener_slot* l = find(snapshot, b.meta[i], hash[i]);
-    if (l == nullptr) continue;
-    b.meta[i].service = l->service;
-    __builtin_prefetch(&snapshot.services[l->service]);
-    if (b.trace != nullptr) b.trace[i].listener = l->listener;
-    b.recognised |= 1ull << i;
-  }
+  b.recognised = recognised;
 }
 
 }  // namespace lb::stages

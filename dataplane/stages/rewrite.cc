@@ -1,5 +1,8 @@
 #include "dataplane/stages/rewrite.h"
 
+#include <cstddef>
+#include <cstring>
+
 #include "dataplane/net/csum.h"
 #include "dataplane/net/headers.h"
 #include "dataplane/net/outer.h"
@@ -18,10 +21,11 @@ bool decrement_ttl(uint8_t* ip, uint8_t family) noexcept {
     h->hop_limit--;
     return true;
   }
-  auto* h = reinterpret_cast<lb_ipv4*>(ip);
-  if (h->ttl <= 1) return false;
-  h->ttl--;
-  h->csum = lb_csum_decrement(h->csum);
+  uint32_t word;  // TTL, protocol, checksum
+  std::memcpy(&word, ip + offsetof(lb_ipv4, ttl), 4);
+  if ((word & 0xff) <= 1) return false;
+  word = ((word & 0xffff) - 1) | static_cast<uint32_t>(lb_csum_decrement(static_cast<lb_be16>(word >> 16))) << 16;
+  std::memcpy(ip + offsetof(lb_ipv4, ttl), &word, 4);
   return true;
 }
 
