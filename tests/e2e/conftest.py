@@ -1,4 +1,5 @@
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from lab import LBCTL, LBD, Lab  # noqa: E402
+from transfers import Servers, with_transfer_port  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
@@ -38,3 +40,31 @@ def lab_without_decap(binaries):
     it.script("up", "--lbd", "--no-decap")
     yield it
     it.script("down")
+
+
+class FlowLab(Lab):
+    """A lab whose backends take lasting transfers (transfers.py) as well."""
+
+    FLOWS = 65536
+
+    def tracking(self, on):
+        self.restart_lbd(edit=lambda text: re.sub(r"^  flows: .*$", f"  flows: {self.FLOWS if on else 0}", text, flags=re.M))
+
+
+@pytest.fixture(scope="session")
+def flow_lab(binaries):
+    it = FlowLab("flows")
+    it.script("down")
+    servers = None
+    try:
+        it.script("up")
+        it.config.write_text(with_transfer_port(it.config.read_text()))
+        it.start_lbd()
+        servers = Servers(it)
+        yield it
+    finally:
+        if servers:
+            servers.close()
+        if it.daemon:
+            it.stop_lbd()
+        it.script("down")

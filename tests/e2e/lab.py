@@ -28,13 +28,6 @@ def wait_for(what, condition, seconds=10.0):
         time.sleep(0.02)
 
 
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def forget_flows(folder):
     """Removes the flow tables of an lbd whose socket was in this folder; where that is on a disk they are in shared memory."""
     link = Path(folder) / "flows"
@@ -117,7 +110,8 @@ class Lab:
         return int((self.dir / "lbd.pid").read_text().split()[0])
 
     def start_lbd(self, seconds=30.0):
-        """Starts lbd in its namespace and returns when it answers; nothing else of the lab is touched."""
+        """Starts lbd in its namespace, as our child, and returns when it answers; nothing else of the lab is touched."""
+        self.state.mkdir(exist_ok=True)
         with open(self.dir / "lbd.log", "a", encoding="utf-8") as log:
             self.daemon = self.popen("lbd", LBD, "--config", self.config, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                      start_new_session=True)
@@ -130,12 +124,10 @@ class Lab:
         wait_for("lbd answers", settled, seconds)
         assert self.daemon.poll() is None, f"lbd ended with {self.daemon.returncode}{self.log()}"
 
-    def stop_lbd(self, how=signal.SIGTERM, seconds=20.0):
-        pid = self.lbd_pid()
-        os.kill(pid, how)
-        # A child of ours must be reaped; scripts/lab's lbd goes to init.
-        gone = (lambda: self.daemon.poll() is not None) if self.daemon and self.daemon.pid == pid else (lambda: not alive(pid))
-        wait_for("lbd is gone", gone, seconds)
+    def stop_lbd(self, how=signal.SIGTERM, seconds=20):
+        """Of an lbd that start_lbd() started: a zombie's threads may live on, only its parent knows when it is gone."""
+        self.daemon.send_signal(how)
+        self.daemon.wait(timeout=seconds)
         self.daemon = None
         (self.dir / "lbd.pid").unlink()
 
