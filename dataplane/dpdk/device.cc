@@ -1,6 +1,7 @@
 #include "dataplane/dpdk/device.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -14,6 +15,8 @@
 namespace lb::dpdk {
 namespace {
 
+constexpr uint64_t kFlowTypes = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP;
+constexpr uint8_t kUsualRssKey = 40;     // bytes, of a device that does not say
 constexpr uint16_t kDescriptors = 1024;  // half a millisecond, the longest idle sleep, at 2 M packets/s
 
 net::Error refused(const DeviceOptions& o, const char* step, int error, Eal& eal) {
@@ -61,27 +64,63 @@ net::Status Device::configure(const DeviceOptions& o) {
   };
   rte_eth_dev_info info = {};
   if (const int error = rte_eth_dev_info_get(id_, &info); error != 0) return failed("does not describe itself", error);
-  if (info.max_tx_queues < o.workers)
-    return net::Error{
-        net::Code::kInvalid,
-        fmt::format("DPDK device {} has {} transmit queue(s), and each of {} workers needs one of its own: "
-                    "give it more queues, or name fewer cores in daemon.dpdk.workers",
-                    o.name, info.max_tx_queues, o.workers)};
   rx_queues_ = std::max<uint16_t>(1, std::min(info.max_rx_queues, o.workers));
-  rte_eth_conf conf = {};
-  if (const int error = rte_eth_dev_configure(id_, rx_queues_, o.workers, &conf); error != 0)
+  tx_queues_ = std::max<uint16_t>(1, std::min(info.max_tx_queues, o.workers));
+  // TAP's RSS is of flow rules only: without one the kernel chooses the queue, and moves flows.
+  const bool is_tap = info.driver_name != nullptr && strcmp(info.driver_name, "net_tap") == 0;
+  const uint64_t flow_types = rx_queues_ > 1 && !is_tap ? info.flow_type_rss_offloads & kFlowTypes : 0;
+  const uint8_t key_size = info.hash_key_size == 0 ? kUsualRssKey : info.hash_key_size;
+  if (const int error = configure_queues(o, flow_types, key_size); error != 0)
     return failed("refuses its configuration", error);
+  if (const int error = set_up_queues(o); error != 0) return failed("refuses a queue", error);
+  if (const int error = rte_eth_dev_start(id_); error != 0) return failed("does not start", error);
+  if (why_no_rss_.empty()) confirm_rss(o, flow_types, key_size);
+  return {};
+}
+
+// With RSS when the device has it and takes it; its table stays as the driver fills it, evenly over the queues.
+int Device::configure_queues(const DeviceOptions& o, uint64_t flow_types, uint8_t key_size) {
+  rte_eth_conf conf = {};
+  if (rx_queues_ > 1) why_no_rss_ = flow_types == 0 ? "it has no RSS for IP packets" : "";
+  if (flow_types != 0 && key_size > o.rss_key.size()) why_no_rss_ = "its RSS key is longer than any known";
+  if (!why_no_rss_.empty()) return rte_eth_dev_configure(id_, rx_queues_, tx_queues_, &conf);
+
+  conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+  conf.rx_adv_conf.rss_conf = {const_cast<uint8_t*>(o.rss_key.data()), key_size, flow_types};
+  const int refused = rte_eth_dev_configure(id_, rx_queues_, tx_queues_, &conf);
+  if (refused == 0) return 0;
+  why_no_rss_ = fmt::format("it refuses RSS: {}", strerror(-refused));
+  conf = {};
+  return rte_eth_dev_configure(id_, rx_queues_, tx_queues_, &conf);
+}
+
+int Device::set_up_queues(const DeviceOptions& o) {
   uint16_t rx = kDescriptors, tx = kDescriptors;
   rte_eth_dev_adjust_nb_rx_tx_desc(id_, &rx, &tx);
   const auto socket = static_cast<unsigned>(rte_socket_id());
   for (uint16_t q = 0; q < rx_queues_; q++)
-    if (const int error = rte_eth_rx_queue_setup(id_, q, rx, socket, nullptr, o.pool); error != 0)
-      return failed("refuses a receive queue", error);
-  for (uint16_t q = 0; q < o.workers; q++)
-    if (const int error = rte_eth_tx_queue_setup(id_, q, tx, socket, nullptr); error != 0)
-      return failed("refuses a transmit queue", error);
-  if (const int error = rte_eth_dev_start(id_); error != 0) return failed("does not start", error);
-  return {};
+    if (const int error = rte_eth_rx_queue_setup(id_, q, rx, socket, nullptr, o.pool); error != 0) return error;
+  for (uint16_t q = 0; q < tx_queues_; q++)
+    if (const int error = rte_eth_tx_queue_setup(id_, q, tx, socket, nullptr); error != 0) return error;
+  return 0;
+}
+
+// The device is asked what it uses: some drivers take key and flow types only by a call of their own. One that does not
+// tell is believed.
+void Device::confirm_rss(const DeviceOptions& o, uint64_t flow_types, uint8_t key_size) {
+  std::array<uint8_t, kRssKey> key = {};
+  rte_eth_rss_conf in_use = {key.data(), key_size, 0};
+  const int told = rte_eth_dev_rss_hash_conf_get(id_, &in_use);
+  if (told == -ENOTSUP) return;
+  if (told == 0 && in_use.rss_hf == flow_types && memcmp(key.data(), o.rss_key.data(), key_size) == 0) return;
+  rte_eth_rss_conf wanted = {const_cast<uint8_t*>(o.rss_key.data()), key_size, flow_types};
+  if (const int error = rte_eth_dev_rss_hash_update(id_, &wanted); error != 0)
+    why_no_rss_ = fmt::format("it refuses an RSS key: {}", strerror(-error));
+}
+
+// AF_PACKET's fanout is by flow hash; it rolls over to another queue only when one is full.
+bool Device::keeps_flows() const {
+  return rx_queues_ == 1 || why_no_rss_.empty() || driver() == "net_af_packet";
 }
 
 Device::~Device() {

@@ -1,9 +1,10 @@
-// One DPDK Ethernet device: created from a driver's device string, configured without offloads, started; stopped and
-// taken away when it ends. A device that the process already has under that name is used and left.
+// One DPDK Ethernet device: created from a driver's device string, configured without offloads except RSS, started;
+// stopped and taken away when it ends. A device that the process already has under that name is used and left.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "dataplane/dpdk/eal.h"
@@ -17,9 +18,11 @@ namespace lb::dpdk {
 struct DeviceOptions {
   std::string name;       // net_pcap0
   std::string arguments;  // rx_pcap=a,tx_pcap=b
-  uint16_t workers = 1;   // each needs a transmit queue of its own
+  uint16_t workers = 1;   // that many queues each way, or as many as it has
   rte_mempool* pool = nullptr;
+  std::span<const uint8_t> rss_key = {};  // random; the device takes as many bytes as it needs
 };
+inline constexpr size_t kRssKey = 128;  // bytes; devices take 40 or 52
 
 struct DeviceCounters {
   uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0, rx_lost = 0, tx_lost = 0;
@@ -27,8 +30,7 @@ struct DeviceCounters {
 
 class Device {
  public:
-  // ERRORS: kNotFound (no such driver), kUnavailable (the driver refuses), kInvalid (too few queues); with DPDK's
-  // words.
+  // ERRORS: kNotFound (no such driver), kUnavailable (the driver refuses), with DPDK's words.
   static net::Result<std::unique_ptr<Device>> open(const DeviceOptions& options, Eal& eal);
   ~Device();
   Device(const Device&) = delete;
@@ -36,6 +38,10 @@ class Device {
 
   uint16_t id() const noexcept { return id_; }                // DPDK's port number
   uint16_t rx_queues() const noexcept { return rx_queues_; }  // at most one a worker
+  uint16_t tx_queues() const noexcept { return tx_queues_; }  // at most one a worker
+  // Packets of a flow come in by the same queue, whoever sends them.
+  bool keeps_flows() const;
+  const std::string& why_no_rss() const noexcept { return why_no_rss_; }  // empty: several queues, with RSS
   net::Mac mac() const;
   bool link_up() const;
   std::string driver() const;  // net_pcap
@@ -44,9 +50,13 @@ class Device {
  private:
   Device(uint16_t id, std::string created) : id_(id), created_(std::move(created)) {}
   net::Status configure(const DeviceOptions& options);
+  int configure_queues(const DeviceOptions& options, uint64_t flow_types, uint8_t key_size);
+  int set_up_queues(const DeviceOptions& options);
+  void confirm_rss(const DeviceOptions& options, uint64_t flow_types, uint8_t key_size);
 
   uint16_t id_;
-  uint16_t rx_queues_ = 0;
+  uint16_t rx_queues_ = 0, tx_queues_ = 0;
+  std::string why_no_rss_ = "it has one queue";
   std::string created_;  // name of the virtual device to take away; empty: somebody else's
 };
 

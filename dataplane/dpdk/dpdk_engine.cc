@@ -80,11 +80,13 @@ net::Status DpdkEngine::open_buffers(const std::vector<PortPlan>& plans) {
 }
 
 net::Status DpdkEngine::open_ports(const std::vector<PortPlan>& plans, model::OwnedFilterFactory& filters) {
+  const DispatchKeys keys = DispatchKeys::make();
   const PortContext context{.workers = static_cast<uint16_t>(daemon_.workers.size()),
                             .eal = eal_,
                             .buffers = *buffers_,
                             .large_buffers = large_buffers_.get(),
                             .filters = filters,
+                            .keys = keys,
                             .log = log_};
   for (const PortPlan& plan : plans) {
     auto port = Port::open(plan, context);
@@ -96,10 +98,12 @@ net::Status DpdkEngine::open_ports(const std::vector<PortPlan>& plans, model::Ow
 
 net::Status DpdkEngine::launch() {
   for (uint32_t w = 0; w < daemon_.workers.size(); w++) {
-    WorkerOptions options{.number = w, .rx = {}, .tx = {}, .idle = daemon_.idle};
+    WorkerOptions options{.number = w, .rx = {}, .tx = {}, .relays = {}, .idle = daemon_.idle};
     for (const auto& port : ports_) {
-      for (const RxQueue& queue : port->rx_of(w)) options.rx.push_back(queue);
-      options.tx.push_back(port->tx_of(w));
+      const DispatchRings& queues = port->queues();
+      for (const RxQueue& queue : queues.rx_of(w)) options.rx.push_back(queue);
+      options.tx.push_back(queues.tx_of(w));
+      for (const Relay& relay : queues.relays_of(w)) options.relays.push_back(relay);
     }
     workers_.push_back(std::make_unique<Worker>(std::move(options), readers_, snapshots_));
     if (rte_eal_remote_launch(worker_main, workers_.back().get(), Eal::lcore_of(w)) != 0) {

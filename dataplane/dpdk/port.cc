@@ -1,6 +1,7 @@
 #include "dataplane/dpdk/port.h"
 
 #include <algorithm>
+#include <random>
 #include <utility>
 
 #include <fmt/format.h>
@@ -8,21 +9,21 @@
 namespace lb::dpdk {
 namespace {
 
-bool is_af_xdp_possible(const PortPlan& plan, uint16_t workers, std::string& why) {
+std::string channels_command(const KernelInterface& i, uint32_t queues) {
+  return i.combined ? fmt::format("ethtool -L {} combined {}", i.name, queues)
+                    : fmt::format("ethtool -L {} rx {} tx {}", i.name, queues, queues);
+}
+
+bool is_af_xdp_possible(const PortPlan& plan, std::string& why) {
   const KernelInterface& i = *plan.interface;
   if (plan.largest_frame() > kAfXdpFrame) {
     why = fmt::format("its MTU {} is larger than the {} that AF_XDP takes here: ip link set dev {} mtu {}", plan.mtu,
                       kAfXdpFrame - 22, i.name, kAfXdpFrame - 22);
     return false;
   }
-  if (i.queues < workers) {
-    why = fmt::format("it has {} receive queue(s) for {} workers: ethtool -L {} {}", i.queues, workers, i.name,
-                      i.combined ? fmt::format("combined {}", workers) : fmt::format("rx {} tx {}", workers, workers));
-    return false;
-  }
   if (i.queues > free_devices()) {
-    why = fmt::format("it has {} receive queues, and {} more are possible: ethtool -L {} combined {}", i.queues,
-                      free_devices(), i.name, workers);
+    why = fmt::format("it has {} receive queues, and {} more are possible: {}", i.queues, free_devices(),
+                      channels_command(i, free_devices()));
     return false;
   }
   return true;
@@ -36,11 +37,20 @@ bool is_final(const net::Error& error) {
 
 }  // namespace
 
+DispatchKeys DispatchKeys::make() {
+  std::random_device random;
+  DispatchKeys keys;
+  for (uint8_t& byte : keys.rss) byte = static_cast<uint8_t>(random());
+  for (uint64_t& word : keys.spread) word = static_cast<uint64_t>(random()) << 32 | random();
+  return keys;
+}
+
 Port::~Port() = default;
 
 net::Result<std::unique_ptr<Port>> Port::open(const PortPlan& plan, const PortContext& context) {
   std::unique_ptr<Port> port(new Port(plan, context.workers));
-  const net::Status opened = plan.interface ? port->open_interface(context) : port->open_device_string(context);
+  net::Status opened = plan.interface ? port->open_interface(context) : port->open_device_string(context);
+  if (opened) opened = port->share_queues(context);
   if (!opened)
     return net::Error{opened.error().code, fmt::format("port {}: {}", plan.port.name, opened.error().message)};
   return port;
@@ -50,7 +60,7 @@ net::Status Port::open_interface(const PortContext& context) {
   mac_ = plan_.interface->mac;
   offloads_ = std::make_unique<OffloadsOff>(plan_.interface->name);
   std::string why;
-  if (is_af_xdp_possible(plan_, workers_, why)) {
+  if (is_af_xdp_possible(plan_, why)) {
     const net::Status opened = open_af_xdp(context);
     if (opened || is_final(opened.error())) return opened;
     why = opened.error().message;
@@ -96,7 +106,8 @@ net::Status Port::open_af_packet(const PortContext& context) {
                               .arguments = fmt::format("iface={},qpairs={},framesz={},blocksz={}", i.name, workers_,
                                                        frame, std::max<uint16_t>(frame, 8192)),
                               .workers = workers_,
-                              .pool = buffers.pool()},
+                              .pool = buffers.pool(),
+                              .rss_key = context.keys.rss},
                              context.eal);
   if (!device) return device.error();
   devices_.push_back(std::move(*device));
@@ -112,7 +123,8 @@ net::Status Port::open_device_string(const PortContext& context) {
   auto device = Device::open({.name = plan_.device_name,
                               .arguments = plan_.device_arguments,
                               .workers = workers_,
-                              .pool = (large ? *context.large_buffers : context.buffers).pool()},
+                              .pool = (large ? *context.large_buffers : context.buffers).pool(),
+                              .rss_key = context.keys.rss},
                              context.eal);
   if (!device) return device.error();
   mac_ = (*device)->mac();
@@ -122,18 +134,32 @@ net::Status Port::open_device_string(const PortContext& context) {
   return {};
 }
 
-std::vector<RxQueue> Port::rx_of(uint32_t worker) const {
-  std::vector<RxQueue> queues;
-  uint32_t number = 0;
-  for (const auto& device : devices_)
-    for (uint16_t q = 0; q < device->rx_queues(); q++, number++)
-      if (number % workers_ == worker) queues.push_back({device->id(), q, mac_.bytes, kernel_copy_});
-  return queues;
+// Empty: every worker has a receive queue, and a flow stays with one.
+std::string Port::why_software(size_t rx_queues) const {
+  if (workers_ == 1) return {};
+  if (rx_queues < workers_) {
+    const std::string less = fmt::format("{} receive queue(s) for {} workers", rx_queues, workers_);
+    return plan_.interface ? less + "; more, if the interface can: " + channels_command(*plan_.interface, workers_)
+                           : less;
+  }
+  const Device& device = *devices_.front();
+  return device.keeps_flows() ? "" : fmt::format("{} keeps no flow on one queue: {}", driver_, device.why_no_rss());
 }
 
-TxQueue Port::tx_of(uint32_t worker) const {
-  if (devices_.size() > 1) return {devices_[worker]->id(), 0, largest_frame_};
-  return {devices_[0]->id(), static_cast<uint16_t>(worker), largest_frame_};
+net::Status Port::share_queues(const PortContext& context) {
+  std::vector<RxQueue> rx;
+  std::vector<TxQueue> tx;
+  for (const auto& device : devices_) {
+    for (uint16_t q = 0; q < device->rx_queues(); q++)
+      rx.push_back({device->id(), q, mac_.bytes, kernel_copy_, nullptr, nullptr});
+    for (uint16_t q = 0; q < device->tx_queues(); q++) tx.push_back({device->id(), q, largest_frame_, nullptr});
+  }
+  const std::string why = why_software(rx.size());
+  if (!why.empty()) context.log(fmt::format("port {}: flows are dispatched in software: {}", plan_.port.name, why));
+  auto dispatch = DispatchRings::make(rx, tx, workers_, !why.empty(), context.keys.spread);
+  if (!dispatch) return dispatch.error();
+  dispatch_ = std::move(*dispatch);
+  return {};
 }
 
 net::Status Port::set_owned(std::span<const net::Address> addresses) {

@@ -2,13 +2,16 @@
 // why when it is the second best, and gives every worker the queues it needs. Control thread.
 #pragma once
 
+#include <array>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "dataplane/dpdk/buffers.h"
 #include "dataplane/dpdk/device.h"
+#include "dataplane/dpdk/dispatch_rings.h"
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/port_plan.h"
 #include "dataplane/dpdk/queues.h"
@@ -17,12 +20,20 @@
 
 namespace lb::dpdk {
 
+// Random, made at every start: which worker gets a flow is nobody's to foresee.
+struct DispatchKeys {
+  static DispatchKeys make();
+  std::array<uint8_t, kRssKey> rss;
+  SpreadKey spread;
+};
+
 struct PortContext {
   uint16_t workers;
   Eal& eal;
   const Buffers& buffers;
   const Buffers* large_buffers;  // null: no port needs them
   model::OwnedFilterFactory& filters;
+  const DispatchKeys& keys;
   const Log& log;
 };
 
@@ -32,9 +43,8 @@ class Port {
   static net::Result<std::unique_ptr<Port>> open(const PortPlan& plan, const PortContext& context);
   ~Port();
 
-  // Every receive queue belongs to one worker: queue q to worker q % workers.
-  std::vector<RxQueue> rx_of(uint32_t worker) const;
-  TxQueue tx_of(uint32_t worker) const;
+  // What a worker polls, sends by, and sends for others.
+  const DispatchRings& queues() const { return *dispatch_; }
   // The addresses that the kernel no longer sees. Ports without a kernel interface have nothing to tell.
   net::Status set_owned(std::span<const net::Address> addresses);
   net::Mac mac() const { return mac_; }
@@ -47,6 +57,8 @@ class Port {
   net::Status open_af_xdp(const PortContext& context);
   net::Status open_af_packet(const PortContext& context);
   net::Status open_device_string(const PortContext& context);
+  net::Status share_queues(const PortContext& context);
+  std::string why_software(size_t rx_queues) const;
 
   PortPlan plan_;
   uint16_t workers_;
@@ -58,6 +70,7 @@ class Port {
   std::unique_ptr<OffloadsOff> offloads_;
   std::unique_ptr<model::OwnedFilter> filter_;
   std::vector<std::unique_ptr<Device>> devices_;  // AF_XDP: one per receive queue; else one
+  std::optional<DispatchRings> dispatch_;
 };
 
 }  // namespace lb::dpdk

@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "dataplane/dpdk/buffers.h"
+#include "dataplane/dpdk/dispatch_rings.h"
 
 namespace lb::dpdk {
 namespace {
@@ -17,6 +18,10 @@ constexpr uint32_t kAfXdpBuffers = 5120;
 constexpr uint32_t kDeviceBuffers = 2048;
 // Per worker: its burst and its cache, which takes in up to one and a half times 256.
 constexpr uint32_t kWorkerBuffers = 512;
+// Per worker without queues of its own (how many a device has is not known before DPDK runs): what waits in the ring
+// that it gets packets from, and in the one that others send by. All rings of a device with several queues do not fill
+// at once while their workers run; if they did, what is then missing shows as rx_lost.
+constexpr uint32_t kRingBuffers = 2 * kRing;
 constexpr uint32_t kFixedMb = 32;  // rings, device records
 
 bool is_pci_address(const std::string& device) {
@@ -94,8 +99,10 @@ uint16_t af_packet_frame_size(const PortPlan& plan) {
 
 uint32_t buffers_needed(std::span<const PortPlan> plans, uint32_t workers) {
   uint32_t count = workers * kWorkerBuffers;
-  for (const PortPlan& plan : plans)
+  for (const PortPlan& plan : plans) {
     count += plan.interface ? std::max(plan.interface->queues, workers) * kAfXdpBuffers : workers * kDeviceBuffers;
+    if (!plan.interface || plan.interface->queues < workers) count += (workers - 1) * kRingBuffers;
+  }
   return count;
 }
 

@@ -12,7 +12,15 @@ namespace lb::dpdk {
 
 using Burst = std::array<rte_mbuf*, stages::kBatch>;
 
-// RETURNS: how many packets; they are slots 0.. of b, ready for stages::run(). bytes: sum of their lengths.
-uint32_t receive(const RxQueue& from, Burst& burst, stages::Batch& b, uint64_t& bytes) noexcept;
+// What came in with a burst; handed_out and handoff_full of it are not in the batch.
+struct Arrival {
+  uint32_t packets = 0;
+  uint32_t handed_out = 0;    // to the workers whose flows they are
+  uint32_t handoff_full = 0;  // lost: the ring to that worker was full
+  uint64_t bytes = 0;         // of all
+};
+
+// RETURNS: how many packets are slots 0.. of b, ready for stages::run().
+uint32_t receive(const RxQueue& from, Burst& burst, stages::Batch& b, Arrival& arrival) noexcept;
 
 }  // namespace lb::dpdk

@@ -1,6 +1,7 @@
 #include "dataplane/dpdk/tx.h"
 
 #include <rte_ethdev.h>
+#include <rte_ring.h>
 
 #include "dataplane/dpdk/mbuf.h"
 
@@ -43,14 +44,19 @@ void gather(uint64_t slots, uint16_t largest_frame, const Burst& burst, stages::
   }
 }
 
+uint32_t give(const TxQueue& to, rte_mbuf** packets, uint16_t count) noexcept {
+  if (to.ring == nullptr) return rte_eth_tx_burst(to.device, to.queue, packets, count);
+  return rte_ring_sp_enqueue_burst(to.ring, reinterpret_cast<void**>(packets), count, nullptr);
+}
+
 // RETURNS: the slots whose buffers are the driver's now.
 uint64_t send_to(const TxQueue& to, uint64_t slots, const Burst& burst, stages::Batch& b) noexcept {
   Outgoing out;
   gather(slots, to.largest_frame, burst, b, out);
-  const uint16_t accepted = rte_eth_tx_burst(to.device, to.queue, out.packets.data(), out.count);
+  const uint32_t accepted = give(to, out.packets.data(), out.count);
   uint64_t taken = 0;
-  for (uint16_t k = 0; k < accepted; k++) taken |= 1ull << out.slot[k];
-  for (uint16_t k = accepted; k < out.count; k++) b.drop(out.slot[k], LB_DROP_TxFull);
+  for (uint32_t k = 0; k < accepted; k++) taken |= 1ull << out.slot[k];
+  for (uint32_t k = accepted; k < out.count; k++) b.drop(out.slot[k], LB_DROP_TxFull);
   return taken;
 }
 
@@ -81,7 +87,8 @@ void send(std::span<const TxQueue> to, const Burst& burst, uint32_t n, stages::B
 }
 
 void flush(std::span<const TxQueue> to) noexcept {
-  for (const TxQueue& q : to) (void)rte_eth_tx_burst(q.device, q.queue, nullptr, 0);
+  for (const TxQueue& q : to)
+    if (q.ring == nullptr) (void)rte_eth_tx_burst(q.device, q.queue, nullptr, 0);
 }
 
 }  // namespace lb::dpdk

@@ -7,6 +7,7 @@
 
 #include <rte_pause.h>
 
+#include "dataplane/dpdk/dispatch.h"
 #include "dataplane/dpdk/tx.h"
 #include "dataplane/stages/count.h"
 #include "dataplane/stages/pipeline.h"
@@ -45,6 +46,7 @@ void Worker::run() noexcept {
       generation_.store(generation, std::memory_order_release);  // partner: generation()
     uint32_t received = 0;
     for (const RxQueue& queue : options_.rx) received += poll(queue, snapshot);
+    for (const Relay& r : options_.relays) received += relay(r);
     idle_polls = received == 0 ? std::min(idle_polls + 1, kSpins + kLongIdle) : 0;
     if (idle_polls > 0) rest(idle_polls);
   }
@@ -52,13 +54,25 @@ void Worker::run() noexcept {
 }
 
 uint32_t Worker::poll(const RxQueue& queue, const model::Snapshot& snapshot) noexcept {
-  uint64_t bytes = 0;
-  const uint32_t n = receive(queue, burst_, batch_, bytes);
-  if (n == 0) return 0;
-  stages::run(batch_, snapshot);
-  send(options_.tx, burst_, n, batch_);
-  stages::count(batch_, n, bytes, state_);
-  return n;
+  Arrival arrival;
+  const uint32_t n = receive(queue, burst_, batch_, arrival);
+  if (arrival.packets == 0) return 0;
+  if (n > 0) {
+    stages::run(batch_, snapshot);
+    send(options_.tx, burst_, n, batch_);
+    stages::count_verdicts(batch_, n, state_);
+  }
+  count_arrival(queue, arrival);
+  return arrival.packets;
+}
+
+void Worker::count_arrival(const RxQueue& queue, const Arrival& arrival) noexcept {
+  if (queue.ring != nullptr) return stages::bump(state_.counters[LB_COUNT_HandedIn], arrival.packets);
+  stages::bump(state_.counters[LB_COUNT_RxPackets], arrival.packets);
+  stages::bump(state_.counters[LB_COUNT_RxBytes], arrival.bytes);
+  if (queue.handoff == nullptr) return;
+  stages::bump(state_.counters[LB_COUNT_HandedOut], arrival.handed_out);
+  stages::bump(state_.counters[LB_COUNT_HandoffFull], arrival.handoff_full);
 }
 
 void Worker::rest(uint32_t idle_polls) noexcept {

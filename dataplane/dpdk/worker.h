@@ -23,6 +23,7 @@ struct WorkerOptions {
   uint32_t number = 0;
   std::vector<RxQueue> rx;
   std::vector<TxQueue> tx;  // by PortId
+  std::vector<Relay> relays;
   model::Idle idle = model::Idle::kSleep;
 };
 
@@ -41,6 +42,7 @@ class alignas(64) Worker {
 
  private:
   uint32_t poll(const RxQueue& queue, const model::Snapshot& snapshot) noexcept;
+  void count_arrival(const RxQueue& queue, const Arrival& arrival) noexcept;
   void rest(uint32_t idle_polls) noexcept;
 
   WorkerOptions options_;

@@ -59,14 +59,6 @@ TEST(Refusal, DeviceThatItsDriverRefuses) {
   EXPECT_NE(e.message.find("port wan: DPDK device net_pcap0"), std::string::npos) << e.message;
 }
 
-TEST(Refusal, FewerQueuesThanWorkers) {
-  testing::RingPort narrow("narrow", 1, {});
-  const net::Error e = start_error(daemon_with(narrow.device(), {0, 1}));
-  EXPECT_EQ(e.code, net::Code::kInvalid);
-  EXPECT_NE(e.message.find("1 transmit queue"), std::string::npos) << e.message;
-  EXPECT_NE(e.message.find("daemon.dpdk.workers"), std::string::npos) << e.message;
-}
-
 TEST(Refusal, CoreThatIsNotHere) {
   const auto options = eal_options(daemon_with("net_null0", {1000}), {});
   ASSERT_FALSE(options);

@@ -27,7 +27,7 @@ void put(rte_mbuf* m, std::span<const uint8_t> bytes) {
 Eal& test_eal() {
   static const std::unique_ptr<Eal> eal = [] {
     const std::vector<uint32_t> cores = allowed_cores();
-    auto made = Eal::init({.workers = {cores.front(), cores.back()},
+    auto made = Eal::init({.workers = {cores.front(), cores.back(), cores.front(), cores.back()},
                            .huge_pages = model::HugePages::kOff,
                            .memory_mb = 256,
                            .log = [](std::string_view line) {
@@ -42,13 +42,17 @@ Eal& test_eal() {
   return *eal;
 }
 
-RingPort::RingPort(const std::string& name, uint16_t queues, const net::Mac& mac) : name_(name), mac_(mac) {
-  for (uint16_t q = 0; q < queues; q++) {
-    rx_.push_back(rte_ring_create((name + "_rx" + std::to_string(q)).c_str(), kRingSize, 0, 0));
-    tx_.push_back(rte_ring_create((name + "_tx" + std::to_string(q)).c_str(), kRingSize, 0, 0));
-    if (rx_.back() == nullptr || tx_.back() == nullptr) std::abort();
-  }
-  const int id = rte_eth_from_rings(name.c_str(), rx_.data(), queues, tx_.data(), queues, 0);
+RingPort::RingPort(const std::string& name, uint16_t rx_queues, uint16_t tx_queues, const net::Mac& mac)
+    : name_(name), mac_(mac) {
+  const auto make = [&](std::vector<rte_ring*>& rings, const std::string& kind, uint16_t count) {
+    for (uint16_t q = 0; q < count; q++) {
+      rings.push_back(rte_ring_create((name + kind + std::to_string(q)).c_str(), kRingSize, 0, 0));
+      if (rings.back() == nullptr) std::abort();
+    }
+  };
+  make(rx_, "_rx", rx_queues);
+  make(tx_, "_tx", tx_queues);
+  const int id = rte_eth_from_rings(name.c_str(), rx_.data(), rx_queues, tx_.data(), tx_queues, 0);
   if (id < 0) std::abort();
   id_ = static_cast<uint16_t>(id);
   rte_ether_addr own = {};
@@ -59,8 +63,12 @@ RingPort::RingPort(const std::string& name, uint16_t queues, const net::Mac& mac
 RingPort::~RingPort() {
   rte_eth_dev_stop(id_);
   rte_vdev_uninit(device().c_str());
-  for (rte_ring* r : rx_) rte_ring_free(r);
-  for (rte_ring* r : tx_) rte_ring_free(r);
+  for (const auto& rings : {rx_, tx_})
+    for (rte_ring* r : rings) {
+      void* object = nullptr;
+      while (rte_ring_dequeue(r, &object) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(object));
+      rte_ring_free(r);
+    }
 }
 
 void RingPort::address_to_own_mac(rte_mbuf* m) const {

@@ -18,13 +18,15 @@ struct rte_ring;
 
 namespace lb::dpdk::testing {
 
-// DPDK for all tests of a program: two worker lcores on the cores there are. What was logged: taken with the Eal.
+// DPDK for all tests of a program: four worker lcores on two of the cores there are. What was logged: taken with the
+// Eal.
 Eal& test_eal();
 
 class RingPort {
  public:
   // The driver gives itself a MAC that cannot be set: frames to `mac` are put on the wire with that one instead.
-  RingPort(const std::string& name, uint16_t queues, const net::Mac& mac);
+  RingPort(const std::string& name, uint16_t queues, const net::Mac& mac) : RingPort(name, queues, queues, mac) {}
+  RingPort(const std::string& name, uint16_t rx_queues, uint16_t tx_queues, const net::Mac& mac);
   RingPort(const RingPort&) = delete;
   RingPort& operator=(const RingPort&) = delete;
   ~RingPort();
@@ -36,6 +38,7 @@ class RingPort {
   bool inject_segments(Buffers& buffers, std::span<const uint8_t> frame, size_t cut);
   std::optional<std::vector<uint8_t>> take(uint16_t queue = 0);
   uint32_t waiting(uint16_t queue = 0) const;  // frames sent and not yet taken
+  uint16_t tx_queues() const { return static_cast<uint16_t>(tx_.size()); }
 
  private:
   void address_to_own_mac(rte_mbuf* m) const;
