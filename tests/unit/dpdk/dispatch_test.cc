@@ -1,4 +1,4 @@
-// Which worker gets a packet, and by which way it gets there: RSS where a device has it, else hash and rings.
+// Which worker gets a packet, and by which way it gets there, where the device does not see to it.
 #include "dataplane/dpdk/dispatch.h"
 
 #include <gtest/gtest.h>
@@ -6,12 +6,10 @@
 #include <map>
 #include <set>
 
-#include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
 #include "dataplane/dpdk/dispatch_rings.h"
-#include "dataplane/stages/parse.h"
 #include "tests/unit/dpdk/engine_world.h"
 
 namespace lb::dpdk {
@@ -366,49 +364,6 @@ TEST_F(Dispatch, AnEngineThatEndsWithPacketsInItsRingsGivesTheirBuffersBack) {
   wan_.reset();  // with what no worker took
   lan_.reset();
   EXPECT_EQ(buffers_.in_use(), before);
-}
-
-// net_null takes every RSS setting and tells what it was given.
-TEST(Rss, IsOverAddressesAndPortsWithTheNodesKey) {
-  Eal& eal = test_eal();
-  const Buffers buffers = must(Buffers::create("rss", 4095, kBufferRoom));
-  const DispatchKeys keys = DispatchKeys::make(), others = DispatchKeys::make();
-  EXPECT_NE(keys.rss, others.rss);
-  EXPECT_NE(keys.spread, others.spread);
-  const auto device = must(Device::open(
-      {.name = "net_null7", .arguments = {}, .workers = 4, .pool = buffers.pool(), .rss_key = keys.rss}, eal));
-  EXPECT_EQ(device->rx_queues(), 4);
-  EXPECT_EQ(device->why_no_rss(), "");
-  EXPECT_TRUE(device->keeps_flows());
-  std::array<uint8_t, 40> key{};
-  rte_eth_rss_conf conf = {key.data(), key.size(), 0};
-  ASSERT_EQ(rte_eth_dev_rss_hash_conf_get(device->id(), &conf), 0);
-  EXPECT_TRUE(std::equal(key.begin(), key.end(), keys.rss.begin()));
-  for (const uint64_t type : {RTE_ETH_RSS_NONFRAG_IPV4_TCP, RTE_ETH_RSS_NONFRAG_IPV4_UDP, RTE_ETH_RSS_NONFRAG_IPV6_TCP,
-                              RTE_ETH_RSS_NONFRAG_IPV6_UDP})
-    EXPECT_NE(conf.rss_hf & type, 0u) << type;
-}
-
-TEST(Rss, AKeyTooShortForTheDeviceMeansDispatchInSoftware) {
-  Eal& eal = test_eal();
-  const Buffers buffers = must(Buffers::create("rss_short", 4095, kBufferRoom));
-  const std::array<uint8_t, 16> key{};
-  const auto device = must(
-      Device::open({.name = "net_null8", .arguments = {}, .workers = 2, .pool = buffers.pool(), .rss_key = key}, eal));
-  EXPECT_EQ(device->rx_queues(), 2);
-  EXPECT_FALSE(device->keeps_flows());
-  EXPECT_EQ(device->why_no_rss(), "its RSS key is longer than any known");
-}
-
-TEST(Rss, PortsOfDevicesWithRssAreNotDispatchedInSoftware) {
-  model::Daemon daemon;
-  daemon.workers = {0, 1};
-  daemon.ports = {{.name = "wan", .device = "net_null9", .mtu = {}}};
-  testing::NoFilters filters;
-  std::string log;
-  const auto engine = must(DpdkEngine::start(daemon, test_eal(), filters, [&](std::string_view l) { log += l; }));
-  EXPECT_EQ(log, "");
-  EXPECT_EQ(engine->ports()[0].queues, 2);
 }
 
 }  // namespace

@@ -72,7 +72,7 @@ class Interface : public ::testing::Test {
     EXPECT_TRUE(ping_works(lab)) << "the kernel lost its interface";
     EXPECT_EQ(lab.run("client", "ip neigh flush dev eth0"), 0);
     EXPECT_TRUE(delivered(from, to, 100)) << "after address resolution by the kernel on the same interface";
-    for (int i = 0; i < 50; i++) ASSERT_TRUE(delivered(from, to, 1));
+    for (int i = 0; i < 50; i++) ASSERT_TRUE(delivered(i % 2 == 0 ? from : client(lab), to, 1)) << "flow " << i / 2;
     char byte = 0;
     EXPECT_LT(recv(from, &byte, 1, MSG_DONTWAIT), 0);
     EXPECT_EQ(errno, EAGAIN) << "the kernel answered what lbd owns";
@@ -101,8 +101,14 @@ TEST_F(Interface, AfXdpWithOneWorkerPerQueue) {
   check_port(lab, engine, "af_xdp native");
 }
 
-TEST_F(Interface, AfPacketWhereQueuesAreFewerThanWorkers) {
+TEST_F(Interface, AfXdpWithFewerQueuesThanWorkersHandsPacketsOver) {
   const Lab lab(1, 1500);
+  EngineProcess engine(lab, {0, 1}, model::Forward::kDsr);
+  check_port(lab, engine, "af_xdp native");
+}
+
+TEST_F(Interface, AfPacketWhereAFrameIsLargerThanAfXdpTakes) {
+  const Lab lab(1, 3800);
   EngineProcess engine(lab, {0, 1}, model::Forward::kDsr);
   check_port(lab, engine, "af_packet");
 }
@@ -138,8 +144,8 @@ TEST_F(Interface, LargestPacketsFitIntoATunnel) {
 }
 
 TEST_F(Interface, ASecondEngineIsToldThatTheInterfaceIsBusy) {
-  const Lab lab(1, 1500);
   {
+    const Lab lab(1, 1500);
     EngineProcess first(lab, {0}, model::Forward::kDsr);
     ASSERT_EQ(first.said(), "af_xdp native");
     EngineProcess second(lab, {0}, model::Forward::kDsr);
@@ -147,6 +153,7 @@ TEST_F(Interface, ASecondEngineIsToldThatTheInterfaceIsBusy) {
               std::string::npos)
         << second.said();
   }
+  const Lab lab(1, 3800);
   EngineProcess first(lab, {0, 1}, model::Forward::kDsr);
   ASSERT_EQ(first.said(), "af_packet");
   EngineProcess second(lab, {0, 1}, model::Forward::kDsr);
