@@ -1,0 +1,160 @@
+// What a packet costs from the receive queue to the send queue, as a ratio to a MAC swap on the same queues. To be run
+// by scripts/bench, which reserves huge pages.
+//   packet_bench [--json] [--quick] [--stages] [--core N] [--macswap SECONDS] [--count io|generator|macswap|forward]
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "dataplane/dpdk/buffers.h"
+#include "dataplane/dpdk/device.h"
+#include "dataplane/dpdk/eal.h"
+#include "tests/bench/phases.h"
+
+namespace lb::bench {
+namespace {
+
+constexpr uint32_t kBuffers = 4096;
+constexpr uint32_t kQuickRounds = 60, kRounds = 200;
+constexpr uint32_t kCountedBatches = 200, kCountedFlows = 1000;
+
+struct Options {
+  bool json = false, quick = false, stages = false;
+  uint32_t core = UINT32_MAX;  // the last one that there is
+  uint32_t macswap_seconds = 0;
+  std::string count;
+};
+
+uint32_t number(const char* text) {
+  uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text, text + std::strlen(text), value);
+  if (error != std::errc() || *end != '\0') die(fmt::format("'{}' is no number", text));
+  return value;
+}
+
+Options parse(int argc, char** argv) {
+  Options o;
+  for (int i = 1; i < argc; i++) {
+    const std::string_view arg = argv[i];
+    const auto value = [&] { return i + 1 < argc ? argv[++i] : (die(fmt::format("{} needs a value", arg)), nullptr); };
+    if (arg == "--json") {
+      o.json = true;
+    } else if (arg == "--quick") {
+      o.quick = true;
+    } else if (arg == "--stages") {
+      o.stages = true;
+    } else if (arg == "--core") {
+      o.core = number(value());
+    } else if (arg == "--macswap") {
+      o.macswap_seconds = number(value());
+    } else if (arg == "--count") {
+      o.count = value();
+    } else {
+      die(fmt::format("unknown option '{}'", arg));
+    }
+  }
+  return o;
+}
+
+void pin(uint32_t core) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(core, &set);
+  if (pthread_setaffinity_np(pthread_self(), sizeof set, &set) != 0) die(fmt::format("cannot run on core {}", core));
+}
+
+// The daemon's own start, buffers and device, on net_null.
+class Machine {
+ public:
+  explicit Machine(const Options& o)
+      : eal_(must(dpdk::Eal::init({.workers = {},
+                                   .huge_pages = o.count.empty() ? model::HugePages::kAuto : model::HugePages::kOff,
+                                   .memory_mb = 64,
+                                   .log = [](std::string_view) {}}))),
+        buffers_(must(dpdk::Buffers::create("bench", kBuffers, dpdk::kBufferRoom))),
+        device_(must(dpdk::Device::open({.name = "net_null0",
+                                         .arguments = fmt::format("size={}", kFrame),
+                                         .workers = 1,
+                                         .pool = buffers_.pool(),
+                                         .rss_key = {}},
+                                        *eal_))) {
+    const std::vector<uint32_t> cores = dpdk::allowed_cores();
+    pin(o.core == UINT32_MAX ? cores.back() : o.core);
+  }
+  Port port() const { return {device_->id()}; }
+  bool huge_pages() const { return eal_->huge_pages(); }
+
+ private:
+  std::unique_ptr<dpdk::Eal> eal_;
+  dpdk::Buffers buffers_;
+  std::unique_ptr<dpdk::Device> device_;
+};
+
+// Nanoseconds a packet of our MAC swap without a generator: the same as testpmd's.
+void print_macswap(Port port, uint32_t seconds) {
+  MacSwap work(port, nullptr);
+  const uint32_t batches = batches_for(work, 1.5);
+  std::vector<double> ns;
+  for (uint32_t n = 0; n < seconds * 500; n++)
+    if (const auto one = sample(work, batches)) ns.push_back(*one);
+  std::printf("%.2f\n", spread_of(std::move(ns)).median);
+}
+
+// For callgrind, which counts what happens in Work::batch() of the one kind. Prints the packets.
+void count_instructions(Port port, const std::string& kind) {
+  const World world = make_world(4, 1);
+  const TrafficOptions o{.flows = kCountedFlows};
+  Traffic traffic(o);
+  std::unique_ptr<Table> table;
+  std::unique_ptr<Work> work;
+  if (kind == "io") {
+    work = std::make_unique<Io>(port, nullptr);
+  } else if (kind == "generator") {
+    work = std::make_unique<Io>(port, &traffic);
+  } else if (kind == "macswap") {
+    work = std::make_unique<MacSwap>(port, &traffic);
+  } else if (kind == "forward") {
+    table = std::make_unique<Table>(65536);
+    work = std::make_unique<Forward>(port, o, *world.ipip, &table->get());
+  } else {
+    die(fmt::format("--count counts io, generator, macswap or forward, not '{}'", kind));
+  }
+  for (uint32_t n = 0; n < kCountedBatches; n++) work->batch();
+  std::printf("%u\n", kCountedBatches * stages::kBatch);
+}
+
+void measure(Port port, const Options& o, Report& report) {
+  const PhaseOptions phase{.rounds = o.quick ? kQuickRounds : kRounds, .stages = o.stages};
+  for (const uint8_t family : {uint8_t{4}, uint8_t{6}}) {
+    for (const uint32_t services : {1u, 1000u}) {
+      if (o.quick && (family != 4 || services != 1)) continue;
+      const World world = make_world(family, services);
+      measure_million(port, world, phase, report);
+      measure_ten_millions(port, world, phase, report);
+    }
+  }
+}
+
+int run(const Options& o) {
+  const Machine machine(o);
+  if (o.macswap_seconds != 0) return print_macswap(machine.port(), o.macswap_seconds), 0;
+  if (!o.count.empty()) return count_instructions(machine.port(), o.count), 0;
+  Report report;
+  report.huge_pages = machine.huge_pages();
+  measure(machine.port(), o, report);
+  const std::string text = o.json ? json_text(report) : table_text(report);
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  return 0;
+}
+
+}  // namespace
+}  // namespace lb::bench
+
+int main(int argc, char** argv) {
+  return lb::bench::run(lb::bench::parse(argc, argv));
+}
