@@ -14,6 +14,22 @@ bool is_in_use(const stages::FlowTable& t) {
   return t.in_use == nullptr || t.in_use->load(std::memory_order_relaxed);
 }
 
+// A worker's clock may be a little ahead of ours, so that an entry seems to come from the future: it is young, not old.
+// The sweep sees to it that no live one is old enough to be mistaken for one.
+constexpr uint32_t kFuture = 0x1e00;
+
+uint32_t age_of(uint16_t state, uint64_t now_ms) {
+  const uint32_t age = lb_flow_age(state, now_ms);
+  return age < kFuture ? age : 0;
+}
+bool is_live(uint16_t state, uint64_t now_ms) {
+  return state != 0 && age_of(state, now_ms) < lb_flow_timeout(lb_flow_class_of(state));
+}
+uint32_t idle_ms(uint16_t state, uint64_t now_ms) {
+  const bool once = lb_flow_class_of(state) == LB_FLOW_ONCE;
+  return age_of(state, now_ms) << (once ? LB_FLOW_ONCE_SHIFT : LB_FLOW_OTHER_SHIFT);
+}
+
 FlowClass class_of(uint16_t state) {
   switch (lb_flow_class_of(state)) {
     case LB_FLOW_ESTABLISHED:
@@ -43,7 +59,7 @@ void add(BackendFlows& sum, uint16_t state, uint64_t now_ms) {
       sum.udp++;
       break;
   }
-  sum.idle_ms = std::min(sum.idle_ms, lb_flow_age_ms(state, now_ms));
+  sum.idle_ms = std::min(sum.idle_ms, idle_ms(state, now_ms));
 }
 
 uint16_t state_of(const stages::FlowTable& t, uint16_t state, uint64_t now_ms) {
@@ -84,7 +100,7 @@ model::FlowTotals FlowTables::count() {
         BackendFlows& sum = totals.backends[line.backend[e]];
         sum.named = true;
         const uint16_t state = state_of(t, line.state[e], now);
-        if (!lb_flow_is_live(state, now)) continue;
+        if (!is_live(state, now)) continue;
         add(sum, state, now);
         totals.live++;
       }
@@ -109,7 +125,7 @@ void FlowTables::show(uint32_t table, uint32_t at, uint64_t now,
   for (uint32_t e = 0; e < LB_FLOW_ENTRIES; e++) {
     const uint16_t state = state_of(t, line.state[e], now);
     lb_flow_cold record;
-    if (!lb_flow_is_live(state, now)) continue;
+    if (!is_live(state, now)) continue;
     if (!net::read_cold(t.cold[uint64_t{at} * LB_FLOW_ENTRIES + e], record)) continue;
     const uint32_t tags = line.tag[e] | static_cast<uint32_t>(line.tag2[e]) << 16;
     if (static_cast<uint32_t>(record.hash) != tags) continue;  // the entry has just become another flow's
@@ -124,7 +140,7 @@ void FlowTables::show(uint32_t table, uint32_t at, uint64_t now,
     flow.backend = net::BackendId(line.backend[e]);
     flow.worker = net::WorkerId(static_cast<uint16_t>(worker_numbers_[table]));
     flow.former = t.former;
-    flow.idle_ms = lb_flow_age_ms(state, now);
+    flow.idle_ms = idle_ms(state, now);
     flow.age_ms = now > record.start_ms ? now - record.start_ms : 0;
     flow.hash = record.hash;
     flow.table = table;
@@ -172,7 +188,7 @@ void FlowTables::tidy() {
     for (const stages::FlowTable& t : set.tables) {
       for (uint32_t l = 0; l < t.count && !live; l++) {
         const lb_flow_line line = net::copy_line(t.lines[l]);
-        for (const uint16_t state : line.state) live |= lb_flow_is_live(stages::state_at(t, state, now), now);
+        for (const uint16_t state : line.state) live |= is_live(stages::state_at(t, state, now), now);
       }
     }
     if (!live) file_->retire(f);

@@ -73,10 +73,6 @@ static inline __u32 lb_flow_age(__u16 state, __u64 now_ms) {
   const __u32 shift = lb_flow_class_of(state) == LB_FLOW_ONCE ? LB_FLOW_ONCE_SHIFT : LB_FLOW_OTHER_SHIFT;
   return ((__u32)(now_ms >> shift) - state) & LB_FLOW_TIME;
 }
-static inline __u32 lb_flow_age_ms(__u16 state, __u64 now_ms) {
-  const __u32 shift = lb_flow_class_of(state) == LB_FLOW_ONCE ? LB_FLOW_ONCE_SHIFT : LB_FLOW_OTHER_SHIFT;
-  return lb_flow_age(state, now_ms) << shift;
-}
 static inline __u32 lb_flow_timeout(__u32 flow_class) {
   switch (flow_class) {
     case LB_FLOW_ONCE:

@@ -77,6 +77,7 @@ class FlowWorld {
     }
   }
   model::Snapshot& get() { return snapshot_.get(); }
+  lb_hash_key key() const { return const_cast<FlowWorld*>(this)->get().hash_key; }
   std::vector<uint16_t>& slots(uint32_t service) { return slots_[service]; }
   uint16_t chosen(const Tuple& t) { return slots_[t.service][lb_slot(hash_of(get().hash_key, t), kSlots)]; }
 
