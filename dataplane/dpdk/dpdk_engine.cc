@@ -54,14 +54,24 @@ DpdkEngine::DpdkEngine(const model::Daemon& daemon, Eal& eal, Log log)
       snapshots_(readers_, nothing()) {}
 
 net::Result<std::unique_ptr<DpdkEngine>> DpdkEngine::start(const model::Daemon& daemon, Eal& eal,
-                                                           model::OwnedFilterFactory& filters, Log log) {
+                                                           model::OwnedFilterFactory& filters, Log log,
+                                                           const FlowOptions& flows) {
   const auto plans = plan_ports(daemon.ports);
   if (!plans) return plans.error();
   std::unique_ptr<DpdkEngine> engine(new DpdkEngine(daemon, eal, std::move(log)));
+  if (net::Status opened = engine->open_flows(flows); !opened) return opened.error();
   if (net::Status opened = engine->open_buffers(*plans); !opened) return opened.error();
   if (net::Status opened = engine->open_ports(*plans, filters); !opened) return opened.error();
   if (net::Status launched = engine->launch(); !launched) return launched.error();
   return engine;
+}
+
+net::Status DpdkEngine::open_flows(const FlowOptions& options) {
+  if (options.folder.empty() || options.flows == 0) return {};
+  auto file = FlowFile::open(options, static_cast<uint32_t>(daemon_.workers.size()), log_);
+  if (!file) return file.error();
+  flows_ = std::make_unique<FlowTables>(std::move(*file), options.flows);
+  return {};
 }
 
 net::Status DpdkEngine::open_buffers(const std::vector<PortPlan>& plans) {
@@ -104,6 +114,11 @@ net::Status DpdkEngine::launch() {
       for (const RxQueue& queue : queues.rx_of(w)) options.rx.push_back(queue);
       options.tx.push_back(queues.tx_of(w));
       for (const Relay& relay : queues.relays_of(w)) options.relays.push_back(relay);
+    }
+    if (flows_ != nullptr) {
+      options.flow_table = flows_->of(w);
+      options.other_flows = flows_->others_of(w);
+      options.flow_requests = flows_->requests_of(w);
     }
     workers_.push_back(std::make_unique<Worker>(std::move(options), readers_, snapshots_));
     if (rte_eal_remote_launch(worker_main, workers_.back().get(), Eal::lcore_of(w)) != 0) {
@@ -209,7 +224,8 @@ model::TrafficCounters DpdkEngine::traffic() {
 net::Result<model::Explanation> DpdkEngine::explain(const model::ExplainRequest& request) {
   ExplainPort port;
   if (!ports_.empty()) port = {ports_[0]->mac().bytes, ports_[0]->kernel_copy()};
-  auto explanation = dpdk::explain(request, *snapshots_.current(), port);
+  const auto tables = flows_ == nullptr ? std::span<const stages::FlowTable>() : flows_->all();
+  auto explanation = dpdk::explain(request, *snapshots_.current(), port, tables);
   // With several, the device's hash decides, which software cannot know.
   if (explanation && workers_.size() == 1) explanation->worker = net::WorkerId(0);
   return explanation;

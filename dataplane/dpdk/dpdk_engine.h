@@ -6,6 +6,7 @@
 
 #include "dataplane/dpdk/buffers.h"
 #include "dataplane/dpdk/eal.h"
+#include "dataplane/dpdk/flow_tables.h"
 #include "dataplane/dpdk/port.h"
 #include "dataplane/dpdk/rcu.h"
 #include "dataplane/dpdk/worker.h"
@@ -21,7 +22,8 @@ class DpdkEngine : public model::Engine {
  public:
   // Opens the ports and sets the workers going; nothing is owned until the first publish(). eal, filters: outlive it.
   static net::Result<std::unique_ptr<DpdkEngine>> start(const model::Daemon& daemon, Eal& eal,
-                                                        model::OwnedFilterFactory& filters, Log log);
+                                                        model::OwnedFilterFactory& filters, Log log,
+                                                        const FlowOptions& flows = {});
   ~DpdkEngine() override;  // owned traffic stops, workers end, ports close, interfaces are the kernel's again
 
   net::Result<model::PublishReport> publish(std::shared_ptr<const model::Snapshot> snapshot) override;
@@ -29,13 +31,14 @@ class DpdkEngine : public model::Engine {
   std::vector<model::PortCounters> ports() override;
   model::TrafficCounters traffic() override;
   net::Result<model::Explanation> explain(const model::ExplainRequest& request) override;
-  model::FlowTables* flows() override { return nullptr; }
+  model::FlowTables* flows() override { return flows_.get(); }
 
   // Packet buffers that drivers, workers and queues hold.
   uint32_t buffers_in_use() const;
 
  private:
   DpdkEngine(const model::Daemon& daemon, Eal& eal, Log log);
+  net::Status open_flows(const FlowOptions& options);
   net::Status open_buffers(const std::vector<PortPlan>& plans);
   net::Status open_ports(const std::vector<PortPlan>& plans, model::OwnedFilterFactory& filters);
   net::Status launch();
@@ -48,7 +51,8 @@ class DpdkEngine : public model::Engine {
   Log log_;
   Readers readers_;
   Published<model::Snapshot> snapshots_;
-  std::vector<net::Address> owned_;  // what the filters have; sorted
+  std::vector<net::Address> owned_;    // what the filters have; sorted
+  std::unique_ptr<FlowTables> flows_;  // null: no tracking
   std::unique_ptr<Buffers> buffers_, large_buffers_;
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -8,6 +8,7 @@
 #include <rte_pause.h>
 
 #include "dataplane/dpdk/dispatch.h"
+#include "dataplane/dpdk/flow_clock.h"
 #include "dataplane/dpdk/tx.h"
 #include "dataplane/stages/count.h"
 #include "dataplane/stages/pipeline.h"
@@ -44,6 +45,7 @@ void Worker::run() noexcept {
     const uint64_t generation = net::raw(snapshot.generation);
     if (generation_.load(std::memory_order_relaxed) != generation)
       generation_.store(generation, std::memory_order_release);  // partner: generation()
+    if (flows_ != nullptr) flows_->tick(flow_clock_ms(), options_.flow_requests);
     uint32_t received = 0;
     for (const RxQueue& queue : options_.rx) received += poll(queue, snapshot);
     for (const Relay& r : options_.relays) received += relay(r);
@@ -58,7 +60,7 @@ uint32_t Worker::poll(const RxQueue& queue, const model::Snapshot& snapshot) noe
   const uint32_t n = receive(queue, burst_, batch_, arrival);
   if (arrival.packets == 0) return 0;
   if (n > 0) {
-    stages::run(batch_, snapshot);
+    stages::run(batch_, snapshot, flows_);
     send(options_.tx, burst_, n, batch_);
     stages::count_verdicts(batch_, n, state_);
   }

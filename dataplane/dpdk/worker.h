@@ -15,6 +15,7 @@
 #include "dataplane/model/config.h"
 #include "dataplane/model/snapshot.h"
 #include "dataplane/stages/batch.h"
+#include "dataplane/stages/flow_table.h"
 #include "dataplane/stages/worker_state.h"
 
 namespace lb::dpdk {
@@ -25,13 +26,20 @@ struct WorkerOptions {
   std::vector<TxQueue> tx;  // by PortId
   std::vector<Relay> relays;
   model::Idle idle = model::Idle::kSleep;
+  stages::FlowTable flow_table{};                    // count 0: no tracking
+  std::span<const stages::FlowTable> other_flows{};  // outlives the worker
+  stages::FlowRequests* flow_requests = nullptr;
 };
 
 class alignas(64) Worker {
  public:
   // Both outlive it.
   Worker(WorkerOptions options, Readers& readers, const Published<model::Snapshot>& snapshots)
-      : options_(std::move(options)), readers_(readers), snapshots_(snapshots) {}
+      : options_(std::move(options)),
+        readers_(readers),
+        snapshots_(snapshots),
+        tracker_(options_.flow_table, options_.other_flows, state_.counters),
+        flows_(options_.flow_table.count > 0 ? &tracker_ : nullptr) {}
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
@@ -51,6 +59,8 @@ class alignas(64) Worker {
   alignas(64) std::atomic<bool> stop_ = false;        // control writes, worker reads
   alignas(64) std::atomic<uint64_t> generation_ = 0;  // worker writes, control reads: what it uses now
   stages::WorkerState state_;
+  stages::FlowTracker tracker_;
+  stages::FlowTracker* flows_;  // null: no tracking
   stages::Batch batch_;
   Burst burst_;
 };
