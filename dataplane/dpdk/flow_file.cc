@@ -66,9 +66,8 @@ bool is_over(const FlowSet& set, uint64_t now_ms) {
 }  // namespace
 
 uint32_t flow_lines(uint32_t flows, uint32_t workers) noexcept {
-  const uint64_t each = (flows + workers - 1) / workers;
-  const uint64_t share = workers == 1 ? each : each + each / 16;
-  return static_cast<uint32_t>(std::max<uint64_t>(16, (share * 2 + LB_FLOW_ENTRIES - 1) / LB_FLOW_ENTRIES));
+  const uint64_t each = (uint64_t{flows} + workers - 1) / workers;
+  return static_cast<uint32_t>(std::max<uint64_t>(16, (each * 9 + 31) / 32));
 }
 
 net::Result<std::unique_ptr<FlowFile>> FlowFile::open(const FlowOptions& o, uint32_t workers, const Log& log) {
