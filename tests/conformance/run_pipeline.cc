@@ -7,21 +7,28 @@
 #include "dataplane/stages/count.h"
 #include "dataplane/stages/pipeline.h"
 #include "tests/conformance/conformance.h"
+#include "tests/property/table_memory.h"
 
 namespace lb::conformance {
 namespace {
 
 class PipelineRunner : public Runner {
  public:
-  explicit PipelineRunner(bool kernel_copy) : kernel_copy_(kernel_copy) {}
-  std::string name() const override { return kernel_copy_ ? "Pipeline" : "PipelineWithoutKernelCopy"; }
+  PipelineRunner(std::string name, bool kernel_copy, bool tracks)
+      : name_(std::move(name)), kernel_copy_(kernel_copy), tracks_(tracks) {}
+  std::string name() const override { return name_; }
   bool kernel_copy() const override { return kernel_copy_; }
 
   Outcome run(const Case& c) override {
     const auto snapshot = compile(*c.world);
     stages::WorkerState worker;
+    // Tracking must change nothing for flows whose pool does not change.
+    property::TableMemory memory(16);
+    stages::FlowTracker tracker(memory.view(), {}, worker.counters);
+    tracker.tick(1'000'000, nullptr);
     Outcome out;
-    for (const Step& step : c.steps) out.steps.push_back(run_step(step.in.bytes(), c.headroom, *snapshot, worker));
+    for (const Step& step : c.steps)
+      out.steps.push_back(run_step(step.in.bytes(), c.headroom, *snapshot, worker, tracks_ ? &tracker : nullptr));
     for (size_t i = 0; i < LB_COUNT_MAX; i++) out.counters[i] = stages::peek(worker.counters[i]);
     out.services = worker.services;
     out.backends = worker.backends;
@@ -30,7 +37,7 @@ class PipelineRunner : public Runner {
 
  private:
   StepOutcome run_step(const packet::Bytes& frame, uint16_t headroom, const model::Snapshot& snapshot,
-                       stages::WorkerState& worker) const {
+                       stages::WorkerState& worker, stages::FlowTracker* flows) const {
     const auto buffer = std::make_unique<uint8_t[]>(headroom + frame.size());
     if (!frame.empty()) std::memcpy(buffer.get() + headroom, frame.data(), frame.size());
     auto batch = std::make_unique<stages::Batch>();
@@ -41,7 +48,7 @@ class PipelineRunner : public Runner {
     batch->length[0] = static_cast<uint16_t>(frame.size());
     batch->headroom[0] = headroom;
     batch->start(1);
-    stages::run(*batch, snapshot);
+    stages::run(*batch, snapshot, flows);
     stages::count(*batch, 1, frame.size(), worker);
     return {.verdict = batch->verdict[0],
             .reason = static_cast<Drop>(batch->reason[0]),
@@ -49,7 +56,8 @@ class PipelineRunner : public Runner {
             .egress = batch->egress[0]};
   }
 
-  bool kernel_copy_;
+  std::string name_;
+  bool kernel_copy_, tracks_;
 };
 
 }  // namespace
@@ -57,8 +65,8 @@ class PipelineRunner : public Runner {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  lb::conformance::PipelineRunner with(true), without(false);
-  lb::conformance::register_tests(with);
-  lb::conformance::register_tests(without);
+  lb::conformance::PipelineRunner with("Pipeline", true, false), without("PipelineWithoutKernelCopy", false, false),
+      tracking("PipelineWithFlows", true, true);
+  for (auto* runner : {&with, &without, &tracking}) lb::conformance::register_tests(*runner);
   return RUN_ALL_TESTS();
 }

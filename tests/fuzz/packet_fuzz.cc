@@ -5,6 +5,7 @@
 
 #include "dataplane/stages/pipeline.h"
 #include "tests/conformance/conformance.h"
+#include "tests/property/table_memory.h"
 
 namespace {
 
@@ -29,6 +30,12 @@ void check(const Batch& b, const uint8_t* frame, size_t size, const uint8_t* sta
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   static const auto snapshot = lb::conformance::compile(lb::conformance::edge());
+  // Kept from frame to frame, and so small that they push each other out.
+  static lb::property::TableMemory memory(2);
+  static uint64_t counters[LB_COUNT_MAX];
+  static lb::stages::FlowTracker flows(memory.view(), {}, counters);
+  static uint64_t now_ms = 0;
+  flows.tick(now_ms += 100, nullptr);
   if (size < 1 || size > 9216) return 0;
   const uint8_t* frame = input + 1;
   size--;
@@ -43,7 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   batch->length[0] = static_cast<uint16_t>(size);
   batch->headroom[0] = headroom;
   batch->start(1);
-  lb::stages::run(*batch, *snapshot);
+  lb::stages::run(*batch, *snapshot, &flows);
   check(*batch, frame, size, buffer.get(), buffer.get() + headroom + size);
   return 0;
 }

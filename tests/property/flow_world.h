@@ -10,24 +10,10 @@
 #include "dataplane/stages/flow.h"
 #include "dataplane/stages/worker_state.h"
 #include "tests/property/random.h"
+#include "tests/property/table_memory.h"
 #include "tests/unit/stages/small_snapshot.h"
 
 namespace lb::property {
-
-struct TableMemory {
-  explicit TableMemory(uint32_t count) : lines(count), cold(size_t{count} * LB_FLOW_ENTRIES) {}
-  stages::FlowTable view() {
-    stages::FlowTable t;
-    t.lines = lines.data();
-    t.cold = cold.data();
-    t.count = static_cast<uint32_t>(lines.size());
-    t.heartbeat = &heartbeat;
-    return t;
-  }
-  std::vector<lb_flow_line> lines;
-  std::vector<lb_flow_cold> cold;
-  stages::FlowHeartbeat heartbeat;
-};
 
 // Flow n of service n % 2, 10.x.x.x -> 192.0.2.(10 + service), ports from n.
 struct Tuple {
