@@ -62,5 +62,6 @@ std::span<const Method> show_methods();  // hello, summary
 std::span<const Method> explain_methods();
 std::span<const Method> stats_methods();
 std::span<const Method> table_methods();
+std::span<const Method> flow_methods();
 
 }  // namespace lb::ctl

@@ -1,5 +1,9 @@
-// lbctl backend list|show|add|set|remove
+// lbctl backend list|show|add|set|remove|drain|ready|wait
+#include <fmt/format.h>
+
+#include "ctl/backend_wait.h"
 #include "ctl/cmd_common.h"
+#include "ctl/render_text.h"
 
 namespace lb::ctl {
 namespace {
@@ -11,6 +15,7 @@ struct BackendArgs {
   std::string name, address;
   std::optional<uint32_t> weight;
   bool all = false, no_labels = false;
+  std::string state, expires, wait, idle;
 };
 
 net::Result<json> read_select(const BackendArgs& args) {
@@ -73,6 +78,78 @@ int set(Session& session, const BackendArgs& args) {
   return change_selected(session, args, "backend.set", {{"set", set}});
 }
 
+// Times of the command line. RETURNS: what is wrong with one.
+std::optional<net::Error> read_waiting(const BackendArgs& args, WaitFor& what) {
+  if (!args.idle.empty()) {
+    auto idle = read_duration("--idle", args.idle);
+    if (!idle) return idle.error();
+    what.idle_s = *idle;
+  }
+  if (args.wait.empty()) return std::nullopt;
+  auto wait = read_duration("--wait", args.wait);
+  if (!wait) return wait.error();
+  what.timeout_s = *wait;
+  return std::nullopt;
+}
+
+int drain(Session& session, const BackendArgs& args) {
+  json params = json::object();
+  if (!args.expires.empty()) {
+    auto expires = read_duration("--expires", args.expires);
+    if (!expires) return session.usage(expires.error().message);
+    params["expires_s"] = *expires;
+  }
+  WaitFor what;
+  if (auto wrong = read_waiting(args, what)) return session.usage(wrong->message);
+  if (!args.idle.empty() && args.wait.empty()) return session.usage("--idle is for waiting: give --wait, too");
+  const int done = change_selected(session, args, "backend.drain", std::move(params));
+  if (done != kDone || args.wait.empty() || session.options.dry_run) return done;
+  const auto select = read_select(args);
+  return wait_for(session, *select, what);
+}
+
+int wait(Session& session, const BackendArgs& args) {
+  WaitFor what;
+  if (args.state == "removable")
+    what.until = Until::kRemovable;
+  else if (args.state == "up")
+    return session.usage("backend wait up: not in this version");
+  else if (args.state != "drained")
+    return session.usage(fmt::format("wait for what? `{}` is not drained or removable", args.state));
+  if (auto wrong = read_waiting(args, what)) return session.usage(wrong->message);
+  auto select = read_select(args);
+  if (!select) return session.usage(select.error().message);
+  if (select->empty()) return session.usage("which backend? Name it as POOL/NAME or select it with --label");
+  const int done = wait_for(session, *select, what);
+  if (done == kDone) session.show({{"state", args.state}}, view_waited);
+  return done;
+}
+
+void add_drain_commands(CLI::App& noun, Session& session, const std::shared_ptr<BackendArgs>& args) {
+  const auto add_wait = [&](CLI::App& verb, const std::string& help) {
+    verb.add_option("--wait", args->wait, help)->type_name("TIME");
+    verb.add_option("--idle", args->idle, "A flow without packets for so long does not count")->type_name("TIME");
+  };
+  CLI::App& draining = add_verb(noun, "drain", "No new flows for a backend; it keeps those that it has", session,
+                                [&session, args] { return drain(session, *args); });
+  add_select(draining, *args);
+  draining.add_flag("--all", args->all, "All that are selected, not just one");
+  draining.add_option("--expires", args->expires, "Ready again after that: 30s, 5m, 1h, 2d")->type_name("TIME");
+  add_wait(draining, "Wait until it has no flow, at most so long: exit 4 when it still has");
+
+  CLI::App& readying = add_verb(noun, "ready", "Ends a drain", session, [&session, args] {
+    return change_selected(session, *args, "backend.ready", json::object());
+  });
+  add_select(readying, *args);
+  readying.add_flag("--all", args->all, "All that are selected, not just one");
+
+  CLI::App& waiting = add_verb(noun, "wait", "Wait until backends have no flow", session,
+                               [&session, args] { return wait(session, *args); });
+  waiting.add_option("STATE", args->state, "drained: no flow; removable: no new ones either")->required();
+  add_select(waiting, *args);
+  add_wait(waiting, "At most so long (default 5m): exit 4 when they still have");
+}
+
 }  // namespace
 
 void add_backend_commands(CLI::App& app, Session& session) {
@@ -109,6 +186,7 @@ void add_backend_commands(CLI::App& app, Session& session) {
   });
   add_select(removing, *args);
   removing.add_flag("--all", args->all, "All that are selected, not just one");
+  add_drain_commands(noun, session, args);
 }
 
 }  // namespace lb::ctl

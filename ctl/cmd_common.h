@@ -28,6 +28,9 @@ net::Result<std::pair<std::string, std::string>> read_backend_name(const std::st
 // "fe11=10.0.0.11,weight=50,label.rack=r1" -> {name, address, weight, labels}
 net::Result<nlohmann::json> read_backend_spec(const std::string& word);
 
+// "90", "90s", "5m", "1h", "2d" -> seconds. option: for the sentence.
+net::Result<uint64_t> read_duration(std::string_view option, const std::string& word);
+
 // A file, or standard input for "-".
 net::Result<std::string> read_input(Session& session, const std::string& path);
 // Its lines without comments (#) and without empty ones; line numbers from 1.

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "ctl/render.h"
@@ -44,6 +45,10 @@ struct Options {
   bool dry_run = false;
   std::string reason;
   std::optional<uint64_t> expect_revision;
+  // What guards may let pass.
+  std::optional<uint64_t> break_flows;
+  std::vector<std::string> allow_below;      // POOL=N
+  std::vector<std::string> allow_reshuffle;  // services
   double timeout_s = 10;
 };
 
@@ -67,6 +72,10 @@ class Session {
   int ask(std::string_view method, const nlohmann::json& params, TextView view);
   // The same for a change: adds dry_run, reason, expect_revision; late workers are told and exit kInPart.
   int change(std::string_view method, nlohmann::json params);
+  // What change() adds to the parameters. RETURNS: false after a usage error was told.
+  bool add_change_options(nlohmann::json& params);
+  // Asks only, and tells nothing.
+  std::variant<nlohmann::json, Failure> request(std::string_view method, const nlohmann::json& params);
   // Asks only. RETURNS the result, or nothing after the failure was told; failed() is then the exit code.
   std::optional<nlohmann::json> call(std::string_view method, const nlohmann::json& params);
   int failed() const noexcept { return failed_; }
@@ -78,6 +87,7 @@ class Session {
   int usage(const std::string& sentence);  // RETURNS kUsage
 
   std::istream& in() { return streams_.in; }
+  std::ostream& out() { return streams_.out; }  // for what is too long for show()
   std::ostream& err() { return streams_.err; }
 
  private:
@@ -95,6 +105,7 @@ void add_pool_commands(CLI::App& app, Session& session);
 void add_backend_commands(CLI::App& app, Session& session);
 void add_config_commands(CLI::App& app, Session& session);
 void add_explain_command(CLI::App& app, Session& session);
+void add_flow_commands(CLI::App& app, Session& session);
 void add_table_commands(CLI::App& app, Session& session);
 void add_stats_commands(CLI::App& app, Session& session);
 

@@ -10,6 +10,7 @@
 #include <ostream>
 #include <string_view>
 
+#include "ctl/cmd_common.h"
 #include "ctl/version.h"
 #include "dataplane/model/config.h"
 
@@ -24,9 +25,6 @@ constexpr std::string_view kLaterCommands[] = {
     "service test",
     "service announce",
     "service withdraw",
-    "backend drain",
-    "backend ready",
-    "backend wait",
     "backend health",
     "backend test",
     "backend maintenance",
@@ -37,7 +35,6 @@ constexpr std::string_view kLaterCommands[] = {
     "config rollback",
     "config blame",
     "config import",
-    "flow",
     "table show",
     "node",
     "port",
@@ -47,12 +44,10 @@ constexpr std::string_view kLaterCommands[] = {
     "capture",
     "doctor",
 };
-constexpr std::string_view kLaterOptions[] = {
-    "--confirm-within", "--allow-below", "--break-flows", "--allow-reshuffle", "--if-down",
-    "--expires",        "--wait",        "--follow",      "--since",
-};
+constexpr std::string_view kLaterOptions[] = {"--confirm-within", "--if-down", "--follow", "--since"};
 
-constexpr std::string_view kValueOptions[] = {"-s", "--socket", "--reason", "--expect-revision", "--timeout"};
+constexpr std::string_view kValueOptions[] = {"-s",        "--socket",      "--reason",      "--expect-revision",
+                                              "--timeout", "--break-flows", "--allow-below", "--allow-reshuffle"};
 
 template <class List>
 bool contains(const List& list, std::string_view word) {
@@ -132,6 +127,14 @@ void add_globals(CLI::App& app, Options& options) {
   app.add_option("--reason", options.reason, "Why: kept with the revision and logged")->type_name("TEXT");
   app.add_option("--expect-revision", options.expect_revision, "Refuse the change unless this is the current revision")
       ->type_name("N");
+  app.add_option("--break-flows", options.break_flows, "How many flows a change may break; without it none")
+      ->type_name("N");
+  add_repeated(app, "--allow-below", options.allow_below,
+               "Backends of a pool that must stay eligible, below the limit; repeat for more")
+      .type_name("POOL=N");
+  add_repeated(app, "--allow-reshuffle", options.allow_reshuffle,
+               "A service most of whose new flows may go elsewhere; repeat for more")
+      .type_name("SERVICE");
   app.add_option("--timeout", options.timeout_s, "Seconds to wait for lbd (default 10)")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.01, 3600.0).description(""));
@@ -164,6 +167,7 @@ std::unique_ptr<CLI::App> make_command_line(Session& session, const std::vector<
   add_config_commands(*app, session);
   add_explain_command(*app, session);
   add_table_commands(*app, session);
+  add_flow_commands(*app, session);
   add_stats_commands(*app, session);
   for (const AddCommands& add : more) add(*app, session);
   tidy_help(*app);

@@ -1,12 +1,14 @@
 #include "ctl/controller.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <ctime>
 #include <map>
 
 #include "ctl/digest.h"
+#include "ctl/guards.h"
 #include "ctl/log.h"
 #include "dataplane/model/config_text.h"
 #include "dataplane/model/validate.h"
@@ -83,31 +85,54 @@ void take_base(std::vector<lb_traffic>& base, const std::vector<lb_traffic>& now
   }
 }
 
-}  // namespace
-
-std::set<net::Address> backend_addresses(const model::Config& config) {
-  std::vector<net::Address> list;
-  for (const auto& [name, pool] : config.pools) {
-    for (const model::Backend& b : pool.backends) list.push_back(b.address);
+// Overrides hide what the configuration says: told, or an operator looks for the effect of his change in vain.
+std::vector<std::string> masked(const model::Diff& diff, const model::Overlay& overlay) {
+  std::vector<std::string> said;
+  for (const model::Change& change : diff.changes) {
+    const auto* set = std::get_if<model::SetBackend>(&change);
+    if (set == nullptr || !set->weight || !overlay.drained.contains({set->pool, set->name})) continue;
+    said.push_back(fmt::format("{0}/{1} is drained: its weight takes effect after `lbctl backend ready {0}/{1}`",
+                               set->pool, set->name));
   }
-  std::sort(list.begin(), list.end());
+  return said;
+}
+
+std::set<net::Address> addresses_of(const model::Config& config, const model::Overlay& overlay) {
+  const auto list = model::backend_addresses(config, overlay);
   return {list.begin(), list.end()};
 }
 
-Controller::Controller(model::Engine& engine, TopologySource& topology, StateStore& store, lb_hash_key key)
-    : engine_(engine), source_(topology), store_(store), compiler_(key) {}
+net::Error joined(const std::vector<std::string>& sentences) {
+  return {net::Code::kConflict, fmt::format("{}", fmt::join(sentences, "\n"))};
+}
 
-net::Result<Controller::Compiled> Controller::compile(const model::Config& config) {
+}  // namespace
+
+Controller::Controller(model::Engine& engine, TopologySource& topology, StateStore& store, lb_hash_key key)
+    : engine_(engine), source_(topology), store_(store), compiler_(key), clock_([] {
+        return int64_t{std::time(nullptr)};
+      }) {}
+
+net::Result<Controller::Compiled> Controller::compile(const model::Config& config, const model::Overlay& overlay) {
   Compiled compiled{ids_, {}, nullptr};
-  if (auto assigned = compiled.ids.assign(config); !assigned) return assigned.error();
-  auto topology = source_.resolve(backend_addresses(config));
+  if (auto assigned = compiled.ids.assign(config, overlay); !assigned) return assigned.error();
+  auto topology = source_.resolve(addresses_of(config, overlay));
   if (!topology) return std::move(topology).error();
   compiled.topology = std::move(topology).value();
   auto snapshot =
-      compiler_.compile(config, compiled.topology, compiled.ids, net::Generation{++last_generation_}, nullptr);
+      compiler_.compile(config, compiled.topology, compiled.ids, net::Generation{++last_generation_}, nullptr, overlay);
   if (!snapshot) return std::move(snapshot).error();
   compiled.snapshot = std::move(snapshot).value();
   return compiled;
+}
+
+// Whose number is what is written first: a flow table must never name a number that nobody can explain.
+net::Result<model::PublishReport> Controller::publish(const Compiled& compiled) {
+  if (model::FlowTables* flows = engine_.flows(); flows != nullptr && !compiled.ids.fresh_backends().empty()) {
+    const std::span<uint64_t> words = flows->backend_ids();
+    for (const auto& [key, id] : compiled.ids.backends()) words[net::raw(id)] = model::digest_of(key);
+  }
+  return engine_.publish(compiled.snapshot);
 }
 
 void Controller::adopt(Compiled compiled) {
@@ -118,7 +143,7 @@ void Controller::adopt(Compiled compiled) {
   counter.forget_before();
   counter_ = std::move(counter);
   snapshot_ = std::move(compiled.snapshot);
-  source_.follow(backend_addresses(config_));
+  source_.follow(addresses_of(config_, state_.overlay));
 }
 
 void Controller::start_counters(model::IdTable& ids, const model::TrafficCounters& now) {
@@ -135,19 +160,26 @@ model::TrafficCounters Controller::traffic() const {
 
 net::Status Controller::start(const model::Config& config, const std::optional<State>& state) {
   config_ = config;
-  auto compiled = compile(config_);
-  if (!compiled) return compiled.error();
+  if (model::FlowTables* flows = engine_.flows()) ids_.keep_directory(flows->backend_ids());
   if (state) {
     state_ = *state;
+    state_.overlay = tracked(std::move(state_.overlay));
+    for (const std::string& what : model::expire(state_.overlay, config_, now()))
+      log(LogLevel::kInfo, "expired", {{"what", what}});
   } else {
     ChangeOptions first;
     first.author.command = "start";
     first.reason = "first start";
     state_ = next_state(1, config_, first);
+  }
+  auto compiled = compile(config_, state_.overlay);
+  if (!compiled) return compiled.error();
+  if (!state) {
     if (auto prepared = store_.prepare(state_); !prepared) return prepared;
   }
-  start_counters(compiled->ids, engine_.traffic());
-  auto published = engine_.publish(compiled->snapshot);
+  const model::TrafficCounters before = engine_.traffic();
+  auto published = publish(*compiled);
+  start_counters(compiled->ids, before);
   if (!published) {
     if (!state) store_.abandon();
     return published.error();
@@ -169,28 +201,28 @@ net::Status Controller::start(const model::Config& config, const std::optional<S
 net::Result<ChangeResult> Controller::change(const std::vector<model::Change>& changes, const ChangeOptions& options) {
   auto to = model::apply(config_, changes);
   if (!to) return std::move(to).error();
-  return commit(std::move(to).value(), options);
+  return commit(std::move(to).value(), state_.overlay, options);
 }
 
 net::Result<ChangeResult> Controller::replace(model::Config to, const ChangeOptions& options) {
   const auto violations = model::validate_services(to);
   if (!violations.empty()) return joined(violations);
-  return commit(std::move(to), options);
+  return commit(std::move(to), state_.overlay, options);
 }
 
-net::Status Controller::guard(const model::Diff& diff, const model::Config& to, const ChangeOptions& options) const {
-  if (diff.services_removed == 0 || options.allow_remove == diff.services_removed) return {};
-  const model::TrafficCounters counters = traffic();
-  size_t busy = 0;
-  for (const auto& [name, service] : config_.services) {
-    const size_t index = net::raw(ids_.service(name));
-    if (!to.services.contains(name) && index < counters.services.size()) busy += counters.services[index].packets > 0;
-  }
-  const std::string said =
-      options.allow_remove ? fmt::format(", not {} as --remove said", *options.allow_remove) : std::string();
-  return net::Error{net::Code::kConflict,
-                    fmt::format("would remove {} service{}{} ({} with traffic): say --remove {}", diff.services_removed,
-                                diff.services_removed == 1 ? "" : "s", said, busy, diff.services_removed)};
+net::Status Controller::check_guards(const model::Config& to, const model::Overlay& overlay, const model::Diff& diff,
+                                     const Compiled& compiled, ChangeResult& result, const ChangeOptions& options) {
+  std::vector<bool> busy;
+  for (const lb_traffic& t : traffic().services) busy.push_back(t.packets > 0);
+  std::vector<model::BackendName> drained;
+  for (const auto& [name, drain] : overlay.drained)
+    if (!state_.overlay.drained.contains(name)) drained.push_back(name);
+  auto said = guard(
+      {config_, to, *snapshot_, *compiled.snapshot, overlay, diff.changes, drained, result.forecast, busy}, options);
+  if (said.empty()) return {};
+  if (!options.dry_run) return joined(said);
+  result.warnings.insert(result.warnings.end(), said.begin(), said.end());
+  return {};
 }
 
 net::Error Controller::unexpected(uint64_t expected) const {
@@ -199,56 +231,70 @@ net::Error Controller::unexpected(uint64_t expected) const {
                       expected)};
 }
 
-net::Result<ChangeResult> Controller::commit(model::Config to, const ChangeOptions& options) {
-  if (options.expect_revision && *options.expect_revision != revision()) return unexpected(*options.expect_revision);
-  const model::Diff diff = model::diff(config_, to);
-  to.daemon = config_.daemon;
+ChangeResult Controller::unchanged(const ChangeOptions& options) const {
   ChangeResult result;
   result.dry_run = options.dry_run;
   result.revision = revision();
   result.generation = generation();
   result.digest = digest();
+  return result;
+}
+
+net::Result<ChangeResult> Controller::commit(model::Config to, model::Overlay overlay, const ChangeOptions& options,
+                                             std::vector<std::string> lines) {
+  if (options.expect_revision && *options.expect_revision != revision()) return unexpected(*options.expect_revision);
+  const model::Diff diff = model::diff(config_, to);
+  to.daemon = config_.daemon;
+  overlay = tracked(model::carry(std::move(overlay), config_, to, now()));
+  ChangeResult result = unchanged(options);
   result.lines = diff.lines;
+  result.lines.insert(result.lines.end(), lines.begin(), lines.end());
   result.restart = diff.restart;
-  if (diff.changes.empty()) return result;
-  if (auto allowed = guard(diff, to, options); !allowed) {
-    if (!options.dry_run) return allowed.error();
-    result.warnings.push_back(allowed.error().message);
-  }
-  auto compiled = compile(to);
+  if (diff.changes.empty() && overlay == state_.overlay) return result;
+  auto compiled = compile(to, overlay);
   if (!compiled) return std::move(compiled).error();
-  result.forecast = forecast(snapshot_.get(), *compiled->snapshot);
+  result.forecast = forecast(engine_.flows(), *snapshot_, *compiled->snapshot);
+  result.warnings = masked(diff, overlay);
+  if (auto allowed = check_guards(to, overlay, diff, *compiled, result, options); !allowed) return allowed.error();
   result.changed = true;
-  const State next = next_state(revision() + 1, to, options);
+  State next = diff.changes.empty() ? state_ : next_state(revision() + 1, to, options);
+  next.overlay = std::move(overlay);
   result.digest = next.digest;
   if (options.dry_run) return result;
+  if (auto put = put_in_use(std::move(to), std::move(next), *compiled, options, result); !put) return put.error();
+  return result;
+}
 
+net::Status Controller::put_in_use(model::Config to, State next, Compiled& compiled, const ChangeOptions& options,
+                                   ChangeResult& result) {
   const model::TrafficCounters before = engine_.traffic();
-  if (auto durable = make_durable(next, *compiled, &result); !durable) {
+  if (auto durable = make_durable(next, compiled, &result); !durable) {
     log(LogLevel::kError, "change_failed",
         {{"command", options.author.command}, {"uid", options.author.uid}, {"why", durable.error().message}});
     return durable.error();
   }
-  start_counters(compiled->ids, before);
+  start_counters(compiled.ids, before);
   config_ = std::move(to);
-  state_ = next;
-  adopt(std::move(compiled).value());
+  state_ = std::move(next);
+  adopt(std::move(compiled));
   result.revision = revision();
   result.generation = generation();
   log_change(options, result);
-  return result;
+  return {};
 }
 
 net::Status Controller::make_durable(const State& next, const Compiled& compiled, ChangeResult* result) {
   if (auto prepared = store_.prepare(next); !prepared) return prepared;
-  auto published = engine_.publish(compiled.snapshot);
+  auto published = publish(compiled);
   if (!published) {
     store_.abandon();
     return published.error();
   }
   auto kept = store_.commit();
   if (!kept) {
-    // Not durable, so it must not run either.
+    // Not durable, so it must not run either. Its new numbers were in use: they are nobody's until nothing names them.
+    model::IdTable ids = compiled.ids;
+    if (ids.assign(config_, state_.overlay)) ids_ = std::move(ids);
     if (auto back = engine_.publish(snapshot_); !back) {
       return net::Error{net::Code::kInternal,
                         fmt::format("{}; and the former generation could not be published again: {}; restart lbd",
@@ -262,18 +308,18 @@ net::Status Controller::make_durable(const State& next, const Compiled& compiled
 }
 
 void Controller::topology_changed() {
-  auto topology = source_.resolve(backend_addresses(config_));
+  auto topology = source_.resolve(addresses_of(config_, state_.overlay));
   if (!topology) {
     log(LogLevel::kError, "topology_unknown", {{"why", topology.error().message}});
     return;
   }
   if (*topology == topology_) return;
-  auto compiled = compile(config_);
+  auto compiled = compile(config_, state_.overlay);
   if (!compiled) {
     log(LogLevel::kError, "compile_failed", {{"why", compiled.error().message}});
     return;
   }
-  auto published = engine_.publish(compiled->snapshot);
+  auto published = publish(*compiled);
   if (!published) {
     log(LogLevel::kError, "publish_failed", {{"why", published.error().message}});
     return;

@@ -1,12 +1,15 @@
 // The one way by which anything changes what workers use:
 //   change -> apply -> validate -> compile -> durable state -> publish -> rename -> answer
-// Owns the configuration, the ids, the compiler, revision and generation. On a failure anywhere the old state stands:
-// on disk, in the workers, in the answers. Control thread only.
+// Owns the configuration with its overlay, the ids, the compiler, revision and generation. On a failure anywhere the
+// old state stands: on disk, in the workers, in the answers. Control thread only.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,6 +19,7 @@
 #include "dataplane/model/change.h"
 #include "dataplane/model/diff.h"
 #include "dataplane/model/engine.h"
+#include "dataplane/model/overlay.h"
 #include "dataplane/model/snapshot.h"
 
 namespace lb::ctl {
@@ -32,7 +36,11 @@ struct ChangeOptions {
   std::string reason;
   bool dry_run = false;
   std::optional<uint64_t> expect_revision;
-  std::optional<uint64_t> allow_remove;
+  // What the operator says that guards may let pass.
+  std::optional<uint64_t> allow_remove;         // services that go
+  std::optional<uint64_t> allow_break;          // flows that lose their backend or listener
+  std::map<std::string, uint64_t> allow_below;  // eligible backends that are left, by pool
+  std::set<std::string> allow_reshuffle;        // services
 };
 
 struct ChangeResult {
@@ -41,7 +49,7 @@ struct ChangeResult {
   std::string digest;
   std::vector<uint32_t> late_workers;  // cores
   std::vector<std::string> lines, restart, warnings;
-  std::vector<ServiceForecast> forecast;
+  Forecast forecast;
 };
 
 class Controller {
@@ -55,13 +63,22 @@ class Controller {
   net::Result<ChangeResult> change(const std::vector<model::Change>& changes, const ChangeOptions& options);
   // Services and pools of `to` replace ours; `daemon` is only compared.
   net::Result<ChangeResult> replace(model::Config to, const ChangeOptions& options);
+  // No new flows for these; they keep what they have. Overrides: durable, but no revision. expires_s: from now.
+  // REQUIRES: they are in the configuration.
+  net::Result<ChangeResult> drain(const std::vector<model::BackendName>& names, std::optional<int64_t> expires_s,
+                                  const ChangeOptions& options);
+  net::Result<ChangeResult> make_ready(const std::vector<model::BackendName>& names, const ChangeOptions& options);
   // The kernel's routes or neighbours changed: compiles and publishes when that changes a next hop.
   void topology_changed();
+  // Once a second: overrides that expire, leaving backends whose time is over or that have no flow any more, ids that
+  // nothing names. Cheap when there is none of them.
+  void tick();
 
   const model::Config& config() const { return config_; }
   const model::Snapshot& snapshot() const { return *snapshot_; }
   const model::Topology& topology() const { return topology_; }
   const model::IdTable& ids() const { return ids_; }
+  const model::Overlay& overlay() const { return state_.overlay; }
   const std::string& digest() const { return state_.digest; }  // of services and pools
   uint64_t revision() const { return state_.revision; }
   uint64_t generation() const { return net::raw(snapshot_->generation); }
@@ -69,6 +86,8 @@ class Controller {
   const std::vector<size_t>& eligible() const { return eligible_; }
   model::Engine& engine() { return engine_; }
   TopologySource& topology_source() { return source_; }
+  void set_clock(std::function<int64_t()> clock) { clock_ = std::move(clock); }  // seconds since 1970-01-01 UTC
+  int64_t now() const { return clock_(); }
   // Traffic since a service or backend got its id.
   model::TrafficCounters traffic() const;
 
@@ -78,11 +97,23 @@ class Controller {
     model::Topology topology;
     std::shared_ptr<const model::Snapshot> snapshot;
   };
-  net::Result<Compiled> compile(const model::Config& config);
-  net::Result<ChangeResult> commit(model::Config to, const ChangeOptions& options);
+  net::Result<Compiled> compile(const model::Config& config, const model::Overlay& overlay);
+  net::Result<ChangeResult> commit(model::Config to, model::Overlay overlay, const ChangeOptions& options,
+                                   std::vector<std::string> lines = {});
+  ChangeResult unchanged(const ChangeOptions& options) const;
+  // ERRORS: kConflict with what the operator must say; in a dry run they are warnings of the result.
+  net::Status check_guards(const model::Config& to, const model::Overlay& overlay, const model::Diff& diff,
+                           const Compiled& compiled, ChangeResult& result, const ChangeOptions& options);
+  net::Status put_in_use(model::Config to, State next, Compiled& compiled, const ChangeOptions& options,
+                         ChangeResult& result);
   net::Error unexpected(uint64_t expected) const;
-  net::Status guard(const model::Diff& diff, const model::Config& to, const ChangeOptions& options) const;
+  net::Result<model::PublishReport> publish(const Compiled& compiled);
   net::Status make_durable(const State& next, const Compiled& compiled, ChangeResult* result);
+  model::Overlay tracked(model::Overlay overlay) const;
+  bool wants_sweep(int64_t now) const;
+  void sweep(model::Overlay& overlay, std::vector<std::string>& said, int64_t now);
+  void release_ids(const model::FlowTotals& totals);
+  void use_overlay(model::Overlay overlay, const std::vector<std::string>& said);
   void adopt(Compiled compiled);
   void start_counters(model::IdTable& ids, const model::TrafficCounters& now);
 
@@ -99,9 +130,8 @@ class Controller {
   State state_;
   uint64_t last_generation_ = 0;
   model::TrafficCounters base_;  // by id: what the former owner of the id had
+  std::function<int64_t()> clock_;
+  int64_t next_sweep_ = 0, next_tidy_ = 0, next_try_ = 0;
 };
-
-// Addresses of all backends.
-std::set<net::Address> backend_addresses(const model::Config& config);
 
 }  // namespace lb::ctl

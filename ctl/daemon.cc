@@ -5,6 +5,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <csignal>
 
 #include "ctl/controller.h"
@@ -108,6 +109,7 @@ class Loop {
     Server server(io_, prepared_.socket.release_listener(), dispatcher);
     server.start();
     wait_for_signal(controller);
+    wait_for_tick(controller);
     log(LogLevel::kInfo, "ready", {{"socket", prepared_.what_runs.daemon.socket}, {"pid", getpid()}});
     io_.run();
     log(LogLevel::kInfo, "stopped");
@@ -128,10 +130,20 @@ class Loop {
     });
   }
 
+  void wait_for_tick(Controller& controller) {
+    ticks_.expires_after(std::chrono::seconds(1));
+    ticks_.async_wait([this, &controller](const boost::system::error_code& error) {
+      if (error) return;
+      controller.tick();
+      wait_for_tick(controller);
+    });
+  }
+
   Prepared& prepared_;
   model::Engine& engine_;
   asio::io_context io_{1};
   asio::signal_set signals_;
+  asio::steady_timer ticks_{io_};
 };
 
 }  // namespace

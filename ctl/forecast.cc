@@ -77,7 +77,7 @@ const lb_service* service_at(const model::Snapshot& snapshot, size_t index) {
   return &snapshot.services[index];
 }
 
-std::vector<ServiceForecast> forecast(const model::Snapshot* before, const model::Snapshot& after) {
+std::vector<ServiceForecast> forecast_tables(const model::Snapshot* before, const model::Snapshot& after) {
   std::vector<ServiceForecast> list;
   Comparer comparer;
   EligibleCounter count_before, count_after;
@@ -87,7 +87,12 @@ std::vector<ServiceForecast> forecast(const model::Snapshot* before, const model
     const lb_service* was = before == nullptr ? nullptr : service_at(*before, i);
     if (was != nullptr && before->service_names[i] != after.service_names[i]) was = nullptr;
     if (was != nullptr && same_way(*was, *now) && same_tables(*before, *was, after, *now)) continue;
-    ServiceForecast f{after.service_names[i], 1, 0, count_after.count(after, *now)};
+    ServiceForecast f{.service = after.service_names[i],
+                      .slots_moved = 1,
+                      .eligible_before = 0,
+                      .eligible_after = count_after.count(after, *now),
+                      .same_way = was == nullptr || same_way(*was, *now),
+                      .flows = {}};
     if (was != nullptr) {
       f.eligible_before = count_before.count(*before, *was);
       f.slots_moved = 0;

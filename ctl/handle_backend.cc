@@ -1,4 +1,5 @@
 // backend.list, show, add, set, remove
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <span>
 
@@ -11,14 +12,33 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr uint64_t kMaxExpiry = 366ull * 86400;  // seconds
+
+// Those that are in no pool any more fit by name alone; they have no labels.
+std::vector<const model::BackendState*> select_leaving(const model::Snapshot& snapshot, const Selector& selector) {
+  std::vector<const model::BackendState*> found;
+  if (!selector.labels.empty()) return found;
+  for (const model::BackendState& s : snapshot.leaving_states) {
+    const auto fits = [&](const std::string& pattern) {
+      return matches(pattern, pattern.find('/') == std::string::npos ? s.name : s.pool + '/' + s.name);
+    };
+    if (selector.names.empty() || std::ranges::any_of(selector.names, fits)) found.push_back(&s);
+  }
+  return found;
+}
+
 net::Result<Json> list(Call& call) {
   const Selector selector = read_selector(call.params, "select");
   if (auto fault = call.fault()) return *fault;
+  const auto leaving = select_leaving(call.control().snapshot(), selector);
   auto selected = select(call.control().config(), selector, Count::kAny);
-  if (!selected) return std::move(selected).error();
-  const View view(call.control());
+  if (!selected && leaving.empty()) return std::move(selected).error();
+  const View view(call.control(), View::Flows::kCount);
   Json backends = Json::array();
-  for (const Selected& s : *selected) backends.push_back(view.backend(s));
+  if (selected) {
+    for (const Selected& s : *selected) backends.push_back(view.backend(s));
+  }
+  for (const model::BackendState* s : leaving) backends.push_back(view.leaving(*s));
   return Json{{"backends", std::move(backends)}};
 }
 
@@ -33,8 +53,14 @@ net::Result<Json> show(Call& call) {
   const Selector selector = read_required(call);
   if (auto fault = call.fault()) return *fault;
   auto selected = select(call.control().config(), selector, Count::kOne);
-  if (!selected) return std::move(selected).error();
-  const View view(call.control());
+  const View view(call.control(), View::Flows::kCount);
+  if (!selected) {
+    const auto leaving = select_leaving(call.control().snapshot(), selector);
+    if (selected.error().code != net::Code::kNotFound || leaving.size() != 1) return std::move(selected).error();
+    Json json = view.leaving(*leaving.front());
+    json["services"] = Json::array();
+    return json;
+  }
   Json json = view.backend(selected->front());
   json["services"] = view.backend_services(selected->front());
   return json;
@@ -96,14 +122,48 @@ net::Result<Json> remove(Call& call) {
   });
 }
 
+net::Result<std::vector<model::BackendName>> names_of(Call& call, const Selector& selector, bool all) {
+  auto selected = select(call.control().config(), selector, all ? Count::kAny : Count::kOne);
+  if (!selected) return std::move(selected).error();
+  std::vector<model::BackendName> names;
+  for (const Selected& s : *selected) names.push_back({s.pool->name, s.backend->name});
+  return names;
+}
+
+net::Result<Json> drain(Call& call) {
+  const Selector selector = read_required(call);
+  const bool all = call.params.flag("all");
+  const auto expires = call.params.number("expires_s", kMaxExpiry);
+  if (expires == uint64_t{0}) call.params.fail("expires_s", {net::Code::kInvalid, "must be at least a second"});
+  const ChangeOptions options = read_options(call);
+  if (auto fault = call.fault()) return *fault;
+  auto names = names_of(call, selector, all);
+  if (!names) return std::move(names).error();
+  std::optional<int64_t> seconds;
+  if (expires) seconds = static_cast<int64_t>(*expires);
+  auto result = call.control().drain(*names, seconds, options);
+  if (!result) return std::move(result).error();
+  return change_json(*result);
+}
+
+net::Result<Json> ready(Call& call) {
+  const Selector selector = read_required(call);
+  const bool all = call.params.flag("all");
+  const ChangeOptions options = read_options(call);
+  if (auto fault = call.fault()) return *fault;
+  auto names = names_of(call, selector, all);
+  if (!names) return std::move(names).error();
+  auto result = call.control().make_ready(*names, options);
+  if (!result) return std::move(result).error();
+  return change_json(*result);
+}
+
 }  // namespace
 
 std::span<const Method> backend_methods() {
-  static constexpr Method kMethods[] = {{"backend.list", list},
-                                        {"backend.show", show},
-                                        {"backend.add", add},
-                                        {"backend.set", set},
-                                        {"backend.remove", remove}};
+  static constexpr Method kMethods[] = {{"backend.list", list},  {"backend.show", show},     {"backend.add", add},
+                                        {"backend.set", set},    {"backend.remove", remove}, {"backend.drain", drain},
+                                        {"backend.ready", ready}};
   return kMethods;
 }
 

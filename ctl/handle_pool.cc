@@ -34,7 +34,7 @@ net::Result<Json> show(Call& call) {
   const auto& pools = call.control().config().pools;
   const auto it = pools.find(name);
   if (it == pools.end()) return unknown(call.control().config(), name);
-  const View view(call.control());
+  const View view(call.control(), View::Flows::kCount);
   Json json = view.pool(it->second);
   json["backends"] = Json::array();
   for (const model::Backend& b : it->second.backends) json["backends"].push_back(view.backend({&it->second, &b}));

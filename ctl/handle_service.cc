@@ -34,7 +34,7 @@ net::Result<Json> show(Call& call) {
   const Controller& control = call.control();
   const auto it = control.config().services.find(name);
   if (it == control.config().services.end()) return unknown(control.config(), name);
-  const View view(control);
+  const View view(call.control(), View::Flows::kCount);
   Json json = view.service(it->second);
   const model::Pool& pool = control.config().pools.at(it->second.pool);
   json["backends"] = Json::array();

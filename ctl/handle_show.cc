@@ -82,7 +82,7 @@ std::vector<std::string> find_problems(Call& call, const View& view,
 net::Result<Json> summary(Call& call) {
   if (auto fault = call.fault()) return *fault;
   Controller& control = call.control();
-  const View view(control);
+  const View view(control, View::Flows::kCount);
   const std::vector<model::WorkerCounters> workers = read_workers(control.engine());
   Json json = workers_json(workers);
   json["version"] = kVersion;
@@ -96,6 +96,12 @@ net::Result<Json> summary(Call& call) {
   json["generation"] = control.generation();
   const std::string& why = call.node.drift.check(control.config(), control.revision());
   json["drift"] = why.empty() ? Json(nullptr) : Json{{"file", call.node.drift.path()}, {"why", why}};
+  json["drained"] = control.overlay().drained.size();
+  json["leaving"] = control.overlay().leaving.size();
+  json["flows"] = nullptr;
+  if (const model::FlowTotals* flows = view.flows()) {
+    json["flows"] = {{"live", flows->live}, {"capacity", flows->capacity}};
+  }
   json["problems"] = find_problems(call, view, workers);
   json["services"] = Json::array();
   for (const auto& [service_name, service] : control.config().services) {

@@ -90,6 +90,33 @@ net::Result<Json> ports(Call& call) {
   return Json{{"ports", std::move(list)}};
 }
 
+net::Result<Json> flows(Call& call) {
+  if (auto fault = call.fault()) return *fault;
+  model::FlowTables* const tables = call.control().engine().flows();
+  if (tables == nullptr) return Json{{"flows", nullptr}, {"flow_counters", Json::array()}};
+  const model::FlowTotals now = tables->count();
+  uint64_t once = 0, established = 0, closing = 0, udp = 0;
+  for (const model::BackendFlows& b : now.backends) {
+    once += b.once;
+    established += b.established;
+    closing += b.closing;
+    udp += b.udp;
+  }
+  const model::CounterArray sum = totals(read_workers(call.control().engine()));
+  Json counted = Json::array();
+#define X(id, name, help) counted.push_back({{"name", name}, {"count", sum[LB_COUNT_##id]}, {"help", help}});
+  LB_FLOW_COUNTERS(X)
+#undef X
+  return Json{{"flows",
+               {{"live", now.live},
+                {"capacity", now.capacity},
+                {"once", once},
+                {"established", established},
+                {"closing", closing},
+                {"udp", udp}}},
+              {"flow_counters", std::move(counted)}};
+}
+
 }  // namespace
 
 std::vector<model::WorkerCounters> read_workers(model::Engine& engine) {
@@ -122,11 +149,9 @@ Json workers_json(const std::vector<model::WorkerCounters>& workers) {
 }
 
 std::span<const Method> stats_methods() {
-  static constexpr Method kMethods[] = {{"stats.workers", workers},
-                                        {"stats.drops", drops},
-                                        {"stats.services", services},
-                                        {"stats.backends", backends},
-                                        {"stats.ports", ports}};
+  static constexpr Method kMethods[] = {{"stats.workers", workers},   {"stats.drops", drops},
+                                        {"stats.services", services}, {"stats.backends", backends},
+                                        {"stats.ports", ports},       {"stats.flows", flows}};
   return kMethods;
 }
 

@@ -21,7 +21,7 @@ net::Result<Json> digest(Call& call) {
   if (one && !services.contains(wanted)) {
     return net::Error{net::Code::kNotFound, fmt::format("there is no service `{}`", wanted.substr(0, 80))};
   }
-  const View view(control);
+  const View view(call.control());
   Json list = Json::array();
   for (const auto& [name, service] : services) {
     if (one && name != wanted) continue;

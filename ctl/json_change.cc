@@ -166,21 +166,48 @@ ChangeOptions read_options(Call& call) {
   }
   options.expect_revision = call.params.number("expect_revision", UINT64_MAX);
   options.allow_remove = call.params.number("allow_remove", UINT64_MAX);
+  options.allow_break = call.params.number("allow_break", UINT64_MAX);
+  for (std::string& service : call.params.texts("allow_reshuffle")) options.allow_reshuffle.insert(std::move(service));
+  if (const Json* below = call.params.object("allow_below")) {
+    for (const auto& [pool, left] : below->items()) {
+      if (left.is_number_unsigned()) {
+        options.allow_below[pool] = left.get<uint64_t>();
+      } else {
+        call.params.fail("allow_below." + pool, {net::Code::kInvalid, "must be a number of backends"});
+      }
+    }
+  }
   return options;
 }
 
-Json change_json(const ChangeResult& result) {
-  Json forecast = Json::array();
-  for (const ServiceForecast& f : result.forecast) {
-    forecast.push_back({{"service", f.service},
-                        {"slots_moved", f.slots_moved},
-                        {"eligible_before", f.eligible_before},
-                        {"eligible_after", f.eligible_after}});
+namespace {
+
+// Numbers of flows are null where nothing tracks them.
+Json forecast_json(const Forecast& forecast) {
+  Json list = Json::array();
+  for (const ServiceForecast& f : forecast.services) {
+    const auto flows = [&](uint64_t n) { return forecast.tracked ? Json(n) : Json(nullptr); };
+    list.push_back({{"service", f.service},
+                    {"slots_moved", f.slots_moved},
+                    {"eligible_before", f.eligible_before},
+                    {"eligible_after", f.eligible_after},
+                    {"flows", flows(f.flows.live)},
+                    {"flows_pinned", flows(f.flows.pinned)},
+                    {"flows_moved", flows(f.flows.moved)},
+                    {"flows_ended", flows(f.flows.ended)},
+                    {"about", forecast.about}});
   }
-  return {{"changed", result.changed},       {"dry_run", result.dry_run},       {"revision", result.revision},
-          {"generation", result.generation}, {"digest", result.digest},         {"late_workers", result.late_workers},
-          {"lines", result.lines},           {"forecast", std::move(forecast)}, {"restart", result.restart},
-          {"warnings", result.warnings}};
+  return list;
+}
+
+}  // namespace
+
+Json change_json(const ChangeResult& result) {
+  return {{"changed", result.changed},   {"dry_run", result.dry_run},
+          {"revision", result.revision}, {"generation", result.generation},
+          {"digest", result.digest},     {"late_workers", result.late_workers},
+          {"lines", result.lines},       {"forecast", forecast_json(result.forecast)},
+          {"restart", result.restart},   {"warnings", result.warnings}};
 }
 
 net::Result<Json> run_changes(Call& call, const std::vector<model::Change>& changes, const ChangeOptions& options) {

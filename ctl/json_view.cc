@@ -21,8 +21,11 @@ const std::string& why_not(const model::BackendState& state, model::Forward forw
   return forward == model::Forward::kDsr ? state.why_not_dsr : state.why_not_ipip;
 }
 
-View::View(const Controller& controller) : controller_(controller), traffic_(controller.traffic()) {
+View::View(Controller& controller, Flows flows) : controller_(controller), traffic_(controller.traffic()) {
+  model::FlowTables* const tables = controller.engine().flows();
+  if (flows == Flows::kCount && tables != nullptr) flows_ = tables->count();
   by_id_.resize(controller.snapshot().backends.size());
+  for (const model::BackendState& s : controller.snapshot().leaving_states) by_id_[net::raw(s.id)] = &s;
   for (const model::BackendState& s : controller.snapshot().backend_states) {
     states_[s.pool][s.name] = &s;
     if (net::raw(s.id) < by_id_.size()) by_id_[net::raw(s.id)] = &s;
@@ -105,40 +108,87 @@ Json View::pool(const model::Pool& pool) const {
   return {{"name", pool.name}, {"backends", pool.backends.size()}, {"eligible", eligible}, {"services", services}};
 }
 
+Json View::flows_of(net::BackendId id) const {
+  if (!flows_ || net::raw(id) >= flows_->backends.size()) return nullptr;
+  const model::BackendFlows& f = flows_->backends[net::raw(id)];
+  return {{"once", f.once},       {"established", f.established},
+          {"closing", f.closing}, {"udp", f.udp},
+          {"total", f.total()},   {"idle_ms", f.total() == 0 ? Json(nullptr) : Json(f.idle_ms)}};
+}
+
+void View::add_reach(Json& json, const net::Address& address) const {
+  json["port"] = json["next_hop"] = json["on_link"] = json["mtu"] = nullptr;
+  const auto& reaches = controller_.topology().reach;
+  const auto reach = reaches.find(address);
+  if (reach == reaches.end() || !reach->second.resolved) return;
+  const auto& ports = controller_.config().daemon.ports;
+  const size_t port = net::raw(reach->second.port);
+  json["port"] = port < ports.size() ? ports[port].name : std::to_string(port);
+  json["next_hop"] = reach->second.next_hop.to_string();
+  json["on_link"] = reach->second.on_link;
+  json["mtu"] = reach->second.mtu;
+}
+
+namespace {
+
+void add_state(Json& json, const model::BackendState& s, const lb_traffic& t) {
+  json["id"] = net::raw(s.id);
+  json["eligible"] = {{"ipip", s.why_not_ipip.empty()}, {"dsr", s.why_not_dsr.empty()}};
+  json["why"] = {{"ipip", s.why_not_ipip}, {"dsr", s.why_not_dsr}};
+  json["packets"] = t.packets;
+  json["bytes"] = t.bytes;
+}
+
+Json override_json(const model::Override& o) {
+  return {{"uid", o.uid},
+          {"login_uid", o.login_uid},
+          {"reason", o.reason},
+          {"since", o.since},
+          {"expires", o.expires == 0 ? Json(nullptr) : Json(o.expires)}};
+}
+
+}  // namespace
+
 Json View::backend(const Selected& selected) const {
   const model::Backend& b = *selected.backend;
   Json used_by = Json::array();
   for (const model::Service* s : users(selected.pool->name)) {
     used_by.push_back({{"service", s->name}, {"forward", model::to_string(s->forward)}});
   }
+  const auto& drained = controller_.overlay().drained;
+  const auto drain = drained.find({selected.pool->name, b.name});
   Json json = {{"pool", selected.pool->name},
                {"name", b.name},
                {"address", b.address.to_string()},
                {"weight", b.weight},
                {"labels", b.labels},
-               {"used_by", std::move(used_by)},
-               {"port", nullptr},
-               {"next_hop", nullptr},
-               {"on_link", nullptr},
-               {"mtu", nullptr}};
+               {"admin", drain == drained.end() ? "ready" : "drain"},
+               {"override", drain == drained.end() ? Json(nullptr) : override_json(drain->second)},
+               {"leaving", nullptr},
+               {"flows", nullptr},
+               {"used_by", std::move(used_by)}};
+  add_reach(json, b.address);
   if (const model::BackendState* s = state(selected.pool->name, b.name)) {
-    const lb_traffic t = at(traffic_.backends, s->id);
-    json["id"] = net::raw(s->id);
-    json["eligible"] = {{"ipip", s->why_not_ipip.empty()}, {"dsr", s->why_not_dsr.empty()}};
-    json["why"] = {{"ipip", s->why_not_ipip}, {"dsr", s->why_not_dsr}};
-    json["packets"] = t.packets;
-    json["bytes"] = t.bytes;
+    add_state(json, *s, at(traffic_.backends, s->id));
+    json["flows"] = flows_of(s->id);
   }
-  const auto& reaches = controller_.topology().reach;
-  const auto reach = reaches.find(b.address);
-  if (reach != reaches.end() && reach->second.resolved) {
-    const auto& ports = controller_.config().daemon.ports;
-    const size_t port = net::raw(reach->second.port);
-    json["port"] = port < ports.size() ? ports[port].name : std::to_string(port);
-    json["next_hop"] = reach->second.next_hop.to_string();
-    json["on_link"] = reach->second.on_link;
-    json["mtu"] = reach->second.mtu;
-  }
+  return json;
+}
+
+Json View::leaving(const model::BackendState& s) const {
+  const model::Leaving& times = controller_.overlay().leaving.at({s.pool, s.name, s.address});
+  Json json = {{"pool", s.pool},
+               {"name", s.name},
+               {"address", s.address.to_string()},
+               {"weight", 0},
+               {"labels", Json::object()},
+               {"admin", "leaving"},
+               {"override", nullptr},
+               {"leaving", {{"since", times.since}, {"until", times.until}}},
+               {"flows", flows_of(s.id)},
+               {"used_by", Json::array()}};
+  add_reach(json, s.address);
+  add_state(json, s, at(traffic_.backends, s.id));
   return json;
 }
 

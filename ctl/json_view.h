@@ -3,6 +3,7 @@
 
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -16,12 +17,15 @@ namespace lb::ctl {
 // Made for one answer: indexes by name what the snapshot keeps by number.
 class View {
  public:
-  explicit View(const Controller& controller);
+  // flows: counted, too; a pass over the flow tables.
+  enum class Flows { kNo, kCount };
+  explicit View(Controller& controller, Flows flows = Flows::kNo);
 
   nlohmann::json service(const model::Service& service) const;
   nlohmann::json service_row(const model::Service& service) const;  // of the summary
   nlohmann::json pool(const model::Pool& pool) const;
   nlohmann::json backend(const Selected& selected) const;
+  nlohmann::json leaving(const model::BackendState& state) const;  // in the same shape
   // Per service of the backend's pool: slots and share of the live table.
   nlohmann::json backend_services(const Selected& selected) const;
   nlohmann::json address_of(net::BackendId id) const;  // {pool, name, address}
@@ -34,10 +38,15 @@ class View {
   size_t eligible(const model::Service& service) const;
   lb_traffic traffic(const model::Service& service) const;
   size_t backends_of(const std::string& pool) const;
+  const model::FlowTotals* flows() const { return flows_ ? &*flows_ : nullptr; }  // null: not counted
 
  private:
+  void add_reach(nlohmann::json& json, const net::Address& address) const;
+  nlohmann::json flows_of(net::BackendId id) const;  // null when nobody counts
+
   const Controller& controller_;
   model::TrafficCounters traffic_;
+  std::optional<model::FlowTotals> flows_;
   std::unordered_map<std::string, std::unordered_map<std::string, const model::BackendState*>> states_;
   std::vector<const model::BackendState*> by_id_;
   std::map<std::string, std::vector<const model::Service*>> users_;

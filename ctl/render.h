@@ -36,10 +36,14 @@ void view_config(const nlohmann::json& result, Text& text);
 void view_config_check(const nlohmann::json& result, Text& text);
 void view_explain(const nlohmann::json& result, Text& text);
 void view_digest(const nlohmann::json& result, Text& text);
+void view_flow_count(const nlohmann::json& result, Text& text);
+void view_flow_flush(const nlohmann::json& result, Text& text);
+void view_waited(const nlohmann::json& result, Text& text);
 void view_stats(const nlohmann::json& result, Text& text);
 void view_stats_services(const nlohmann::json& result, Text& text);
 void view_stats_backends(const nlohmann::json& result, Text& text);
 void view_stats_workers(const nlohmann::json& result, Text& text);
+void view_stats_flows(const nlohmann::json& result, Text& text);
 void view_stats_ports(const nlohmann::json& result, Text& text);
 void view_stats_drops(const nlohmann::json& result, Text& text);
 

@@ -17,6 +17,16 @@ Tone tone_of_line(const std::string& line) {
   return line.starts_with("-") ? Tone::kBad : Tone::kPlain;
 }
 
+// Silent where nothing tracks flows, and of services that have none.
+void view_flow_forecast(const json& f, Text& text) {
+  if (number_of(f, "flows") == 0) return;
+  const uint64_t lost = number_of(f, "flows_moved") + number_of(f, "flows_ended");
+  text.line(fmt::format("  {}{}: {} keep a backend that the table would not choose, {} would be moved, {} would end",
+                        flag_of(f, "about") ? "about " : "", plural(number_of(f, "flows"), "flow"),
+                        number_of(f, "flows_pinned"), number_of(f, "flows_moved"), number_of(f, "flows_ended")),
+            lost > 0 ? Tone::kBad : Tone::kPlain);
+}
+
 void view_forecast(const json& forecast, Text& text) {
   // At a thousand services only the first ones; the sum tells the rest.
   constexpr size_t kShown = 20;
@@ -26,6 +36,7 @@ void view_forecast(const json& forecast, Text& text) {
     text.line(fmt::format("service {}: {} of the slots move, eligible backends {} -> {}", text_of(f, "service"),
                           percent(share_of(f, "slots_moved")), before, after),
               after == 0 ? Tone::kBad : Tone::kPlain);
+    view_flow_forecast(f, text);
   }
   if (forecast.size() > kShown) text.line(fmt::format("and {} more services", forecast.size() - kShown));
 }

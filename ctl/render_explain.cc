@@ -17,6 +17,15 @@ std::string backend_name(const json& answer) {
   return b.is_object() ? text_of(b, "pool") + "/" + text_of(b, "name") : "-";
 }
 
+// A flow that has an entry keeps its backend, whatever the table says today.
+std::string tracked_text(const json& a) {
+  if (!member(a, "tracked").is_string()) return "";
+  const std::string known = fmt::format(": {} flow", text_of(a, "tracked"));
+  const json& chosen = member(a, "chosen");
+  if (!flag_of(a, "pinned") || !chosen.is_object()) return known;
+  return fmt::format("{}; a new one would go to {}/{}", known, text_of(chosen, "pool"), text_of(chosen, "name"));
+}
+
 std::string help_of(const std::string& reason) {
   for (const auto& info : model::counters()) {
     if (info.name == reason) return std::string(info.help);
@@ -34,7 +43,8 @@ void view_verdict(const json& a, Text& text) {
   const std::string verdict = text_of(a, "verdict"), flow = flow_text(a);
   if (verdict == "forwarded") {
     const std::string address = text_of(member(a, "backend"), "address");
-    return text.line(fmt::format("{} is forwarded to {} ({}).", flow, backend_name(a), address), Tone::kGood);
+    return text.line(fmt::format("{} is forwarded to {} ({}){}.", flow, backend_name(a), address, tracked_text(a)),
+                     Tone::kGood);
   }
   if (verdict == "punted") return text.line(flow + " is left to the kernel: its destination is no listener's address.");
   const std::string reason = text_of(a, "reason");

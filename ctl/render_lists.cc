@@ -1,6 +1,8 @@
 // Services, pools and backends for people.
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "ctl/render.h"
@@ -50,6 +52,38 @@ std::string labels_of(const json& backend) {
 
 std::string id_of(const json& backend) {
   return text_of(backend, "pool") + "/" + text_of(backend, "name");
+}
+
+Cell admin_cell(const json& backend) {
+  const std::string admin = text_of(backend, "admin");
+  return {admin, admin == "ready" || admin == "-" ? Tone::kPlain : Tone::kBold};
+}
+
+std::string utc(const json& object, std::string_view key) {
+  return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(number_of(object, key))));
+}
+
+std::string admin_text(const json& backend) {
+  if (!member(backend, "admin").is_string()) return "";
+  std::string text = text_of(backend, "admin");
+  if (const json& leaving = member(backend, "leaving"); leaving.is_object())
+    return text + ": removed " + utc(leaving, "since") + ", keeps its flows until " + utc(leaving, "until");
+  const json& by = member(backend, "override");
+  if (!by.is_object()) return text;
+  text += fmt::format(": since {} by uid {}", utc(by, "since"), text_of(by, "uid"));
+  if (member(by, "expires").is_number()) text += ", until " + utc(by, "expires");
+  return text;
+}
+
+std::string flows_text(const json& backend) {
+  const json& flows = member(backend, "flows");
+  if (!flows.is_object()) return "";
+  std::string text = fmt::format("{}: {} once, {} established, {} closing, {} udp", number_of(flows, "total"),
+                                 number_of(flows, "once"), number_of(flows, "established"), number_of(flows, "closing"),
+                                 number_of(flows, "udp"));
+  if (member(flows, "idle_ms").is_number())
+    text += fmt::format(", the last active {:.1f} s ago", static_cast<double>(number_of(flows, "idle_ms")) / 1000);
+  return text;
 }
 
 std::string next_hop_of(const json& backend) {
@@ -132,7 +166,9 @@ void view_backends(const json& result, Text& text) {
     rows.push_back({{id_of(b)},
                     text_cell(b, "address"),
                     exact_cell(b, "weight"),
+                    admin_cell(b),
                     e.yes ? Cell{"yes", Tone::kGood} : Cell{"no", Tone::kBad},
+                    count_cell(member(b, "flows"), "total"),
                     text_cell(b, "port"),
                     {next_hop_of(b)},
                     count_cell(b, "packets"),
@@ -140,7 +176,8 @@ void view_backends(const json& result, Text& text) {
                     {labels.empty() ? "-" : labels},
                     {e.why}});
   }
-  text.table({"backend", "address", "weight", "eligible", "port", "next hop", "packets", "bytes", "labels", "why not"},
+  text.table({"backend", "address", "weight", "admin", "eligible", "flows", "port", "next hop", "packets", "bytes",
+              "labels", "why not"},
              rows);
 }
 
@@ -153,6 +190,8 @@ void view_backend(const json& b, Text& text) {
       {"address", {text_of(b, "address")}},
       {"weight", {text_of(b, "weight")}},
       {"labels", {labels_of(b)}},
+      {"admin", {admin_text(b)}},
+      {"flows", {flows_text(b)}},
       {"eligible", {e.yes ? "yes" : "no: " + e.why, e.yes ? Tone::kGood : Tone::kBad}},
       {"next hop", {resolved ? fmt::format("{} by port {}{}", next_hop_of(b), text_of(b, "port"), mtu) : ""}},
       {"traffic", {human(number_of(b, "packets")) + " packets, " + human(number_of(b, "bytes")) + " bytes"}},

@@ -108,10 +108,22 @@ std::string verdict_sum(const json& totals) {
   return fmt::format("{} + {} on the way between workers ({} handed over)", sum, out > in ? out - in : 0, out);
 }
 
+// How full the flow table is, and what is not as configured.
+void view_state_line(const json& s, Text& text) {
+  std::vector<std::string> parts;
+  if (const json& flows = member(s, "flows"); flows.is_object())
+    parts.push_back(
+        fmt::format("{} of {} flows", human(number_of(flows, "live")), human(number_of(flows, "capacity"))));
+  if (const uint64_t n = number_of(s, "drained"); n > 0) parts.push_back(plural(n, "backend") + " drained");
+  if (const uint64_t n = number_of(s, "leaving"); n > 0) parts.push_back(plural(n, "backend") + " leaving");
+  if (!parts.empty()) text.line(join(parts));
+}
+
 }  // namespace
 
 void view_summary(const json& s, Text& text) {
   view_headline(s, text);
+  view_state_line(s, text);
   text.blank();
   view_worst_services(s, text);
   text.blank();
@@ -132,6 +144,9 @@ void view_stats(const json& s, Text& text) {
   view_stats_ports(s, text);
   text.blank();
   view_stats_drops(s, text);
+  if (member(s, "flows").is_null()) return;
+  text.blank();
+  view_stats_flows(s, text);
 }
 
 void view_stats_workers(const json& s, Text& text) {

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
@@ -71,12 +72,16 @@ int Session::usage(const std::string& sentence) {
   return fail({kUsage, "invalid", sentence, {}});
 }
 
-std::optional<json> Session::call(std::string_view method, const json& params) {
+std::variant<json, Failure> Session::request(std::string_view method, const json& params) {
   if (!client_) {
     const auto timeout = std::chrono::duration<double>(options.timeout_s);
     client_ = std::make_unique<Client>(options.socket, std::chrono::duration_cast<std::chrono::milliseconds>(timeout));
   }
-  Answer answer = client_->call(method, params);
+  return client_->call(method, params);
+}
+
+std::optional<json> Session::call(std::string_view method, const json& params) {
+  Answer answer = request(method, params);
   if (const auto* failure = std::get_if<Failure>(&answer)) {
     fail(*failure);
     return std::nullopt;
@@ -91,10 +96,28 @@ int Session::ask(std::string_view method, const json& params, TextView view) {
   return kDone;
 }
 
-int Session::change(std::string_view method, json params) {
+bool Session::add_change_options(json& params) {
   if (options.dry_run) params["dry_run"] = true;
   if (!options.reason.empty()) params["reason"] = options.reason;
   if (options.expect_revision) params["expect_revision"] = *options.expect_revision;
+  if (options.break_flows) params["allow_break"] = *options.break_flows;
+  if (!options.allow_reshuffle.empty()) params["allow_reshuffle"] = options.allow_reshuffle;
+  for (const std::string& word : options.allow_below) {
+    const size_t equals = word.find('=');
+    const char *begin = word.data() + equals + 1, *end = word.data() + word.size();
+    uint64_t left = 0;
+    const auto parsed = equals == std::string::npos ? std::from_chars_result{} : std::from_chars(begin, end, left);
+    if (equals == 0 || equals == std::string::npos || parsed.ec != std::errc() || parsed.ptr != end) {
+      usage(fmt::format("--allow-below \"{}\": write POOL=N, as in fe=1", word));
+      return false;
+    }
+    params["allow_below"][word.substr(0, equals)] = left;
+  }
+  return true;
+}
+
+int Session::change(std::string_view method, json params) {
+  if (!add_change_options(params)) return failed();
   const auto result = call(method, params);
   return result ? show_change(*result) : failed();
 }

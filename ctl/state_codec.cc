@@ -19,6 +19,53 @@ net::Error damage(std::string what) {
   return {net::Code::kInvalid, std::move(what)};
 }
 
+Json overlay_json(const model::Overlay& overlay) {
+  Json drained = Json::array(), leaving = Json::array(), former = Json::array();
+  for (const auto& [name, o] : overlay.drained) {
+    drained.push_back({{"pool", name.pool},
+                       {"name", name.name},
+                       {"uid", o.uid},
+                       {"login_uid", o.login_uid},
+                       {"reason", o.reason},
+                       {"since", o.since},
+                       {"expires", o.expires}});
+  }
+  for (const auto& [key, l] : overlay.leaving) {
+    leaving.push_back({{"pool", key.pool},
+                       {"name", key.name},
+                       {"address", key.address.to_string()},
+                       {"since", l.since},
+                       {"until", l.until}});
+  }
+  for (const auto& [service, f] : overlay.former_pools) {
+    former.push_back({{"service", service}, {"pool", f.pool}, {"until", f.until}});
+  }
+  return {{"drained", std::move(drained)}, {"leaving", std::move(leaving)}, {"former_pools", std::move(former)}};
+}
+
+// Throws Json::exception like what it calls. RETURNS: false when an address is none.
+bool read_overlay(const Json& json, model::Overlay& overlay) {
+  for (const Json& d : json.at("drained")) {
+    overlay.drained[{d.at("pool").get<std::string>(), d.at("name").get<std::string>()}] = {
+        .uid = d.at("uid").get<uint32_t>(),
+        .login_uid = d.at("login_uid").get<std::string>(),
+        .reason = d.at("reason").get<std::string>(),
+        .since = d.at("since").get<int64_t>(),
+        .expires = d.at("expires").get<int64_t>()};
+  }
+  for (const Json& l : json.at("leaving")) {
+    const auto address = net::Address::parse(l.at("address").get<std::string>());
+    if (!address) return false;
+    overlay.leaving[{l.at("pool").get<std::string>(), l.at("name").get<std::string>(), *address}] = {
+        l.at("since").get<int64_t>(), l.at("until").get<int64_t>()};
+  }
+  for (const Json& f : json.at("former_pools")) {
+    overlay.former_pools[f.at("service").get<std::string>()] = {f.at("pool").get<std::string>(),
+                                                                f.at("until").get<int64_t>()};
+  }
+  return true;
+}
+
 net::Result<State> read_members(const Json& json) {
   State state;
   try {
@@ -29,6 +76,9 @@ net::Result<State> read_members(const Json& json) {
     state.time_s = json.at("time_s").get<int64_t>();
     state.config_text = json.at("config").get<std::string>();
     state.digest = json.at("digest").get<std::string>();
+    if (json.at("schema").get<uint64_t>() >= 2 && !read_overlay(json.at("overlay"), state.overlay)) {
+      return damage("a leaving backend has no address");
+    }
   } catch (const Json::exception&) {
     return damage("a member is missing or of another type");
   }
@@ -41,7 +91,7 @@ net::Result<State> read_members(const Json& json) {
 std::string encode_state(const State& state) {
   Json json = {{"schema", kStateSchema},      {"revision", state.revision}, {"uid", state.uid},
                {"command", state.command},    {"reason", state.reason},     {"time_s", state.time_s},
-               {"config", state.config_text}, {"digest", state.digest}};
+               {"config", state.config_text}, {"digest", state.digest},     {"overlay", overlay_json(state.overlay)}};
   json["checksum"] = digest_hex(dump(json));
   return dump(json) + '\n';
 }

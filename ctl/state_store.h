@@ -11,11 +11,12 @@
 
 #include "ctl/file_ops.h"
 #include "ctl/unique_fd.h"
+#include "dataplane/model/overlay.h"
 #include "dataplane/net/result.h"
 
 namespace lb::ctl {
 
-inline constexpr uint32_t kStateSchema = 1;
+inline constexpr uint32_t kStateSchema = 2;  // 1 had no overlay
 
 struct State {
   uint64_t revision = 0;
@@ -25,6 +26,7 @@ struct State {
   int64_t time_s = 0;       // seconds since 1970-01-01 UTC
   std::string config_text;  // canonical
   std::string digest;       // digest_hex(config_text)
+  model::Overlay overlay;   // changes without a new revision, too
   friend bool operator==(const State&, const State&) = default;
 };
 

@@ -56,6 +56,7 @@ class IdTable {
   const std::vector<net::BackendId>& document_order() const { return document_order_; }
   // Ids given out by assign() since the last call: counters of these start now.
   std::vector<net::BackendId> take_fresh_backends();
+  const std::vector<net::BackendId>& fresh_backends() const { return fresh_backends_; }
   std::vector<net::ServiceIndex> take_fresh_services();
 
  private:

@@ -93,10 +93,10 @@ TEST_F(ControllerTest, AChangeIsPublishedKeptAndForecast) {
   EXPECT_EQ(result->generation, net::raw(engine_.published->generation));
   ASSERT_EQ(result->lines.size(), 1u);
   EXPECT_NE(result->lines[0].find("weight 100 -> 10"), std::string::npos) << result->lines[0];
-  ASSERT_EQ(result->forecast.size(), 1u);
-  EXPECT_EQ(result->forecast[0].service, "web");
-  EXPECT_NEAR(result->forecast[0].slots_moved, before - share("fe11"), 0.06);
-  EXPECT_EQ(result->forecast[0].eligible_after, 3u);
+  ASSERT_EQ(result->forecast.services.size(), 1u);
+  EXPECT_EQ(result->forecast.services[0].service, "web");
+  EXPECT_NEAR(result->forecast.services[0].slots_moved, before - share("fe11"), 0.06);
+  EXPECT_EQ(result->forecast.services[0].eligible_after, 3u);
   EXPECT_EQ(on_disk()->revision, 2u);
   EXPECT_EQ(on_disk()->uid, 1000u);
   EXPECT_EQ(on_disk()->reason, "test");
@@ -128,15 +128,15 @@ TEST_F(ControllerTest, ADryRunForecastsAndChangesNothing) {
   EXPECT_TRUE(result->changed);
   EXPECT_TRUE(result->dry_run);
   EXPECT_EQ(result->revision, 1u);
-  EXPECT_EQ(result->forecast.at(0).eligible_before, 3u);
-  EXPECT_EQ(result->forecast.at(0).eligible_after, 2u);
-  EXPECT_GT(result->forecast.at(0).slots_moved, 0.3);
+  EXPECT_EQ(result->forecast.services.at(0).eligible_before, 3u);
+  EXPECT_EQ(result->forecast.services.at(0).eligible_after, 2u);
+  EXPECT_GT(result->forecast.services.at(0).slots_moved, 0.3);
   EXPECT_EQ(slurp(store_.path()), before);
   EXPECT_EQ(engine_.publications, 1);
   auto real = control_.change({weight(0)}, options());
   ASSERT_TRUE(real);
   EXPECT_EQ(real->digest, result->digest) << "the forecast was of this";
-  EXPECT_EQ(real->forecast.at(0).slots_moved, result->forecast.at(0).slots_moved);
+  EXPECT_EQ(real->forecast.services.at(0).slots_moved, result->forecast.services.at(0).slots_moved);
 }
 
 TEST_F(ControllerTest, AnUnexpectedRevisionIsAConflict) {

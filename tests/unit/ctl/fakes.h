@@ -56,6 +56,47 @@ inline void spill(const std::string& path, const std::string& text) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
 }
 
+// Flows as a test writes them: eight to a line, in their order.
+class FakeFlowTables : public model::FlowTables {
+ public:
+  model::FlowTotals count() override {
+    counts++;
+    model::FlowTotals totals;
+    totals.capacity = 65536;
+    totals.live = flows.size();
+    totals.backends.resize(LB_MAX_BACKENDS + 1);
+    for (const model::Flow& f : flows) {
+      model::BackendFlows& b = totals.backends[net::raw(f.backend)];
+      b.idle_ms = std::min(b.idle_ms, f.idle_ms);
+      b.named = true;
+      uint32_t* const by_class[] = {&b.once, &b.established, &b.closing, &b.udp};
+      ++*by_class[static_cast<size_t>(f.flow_class)];
+    }
+    for (net::BackendId id : named) totals.backends[net::raw(id)].named = true;
+    return totals;
+  }
+  std::optional<uint64_t> scan(uint64_t position, uint64_t lines,
+                               const std::function<void(const model::Flow&)>& each) override {
+    const size_t end = std::min(flows.size(), (position + lines) * 8);
+    for (size_t i = position * 8; i < end; i++) each(flows[i]);
+    if (end >= flows.size()) return std::nullopt;
+    return position + lines;
+  }
+  bool forget(const model::Flow& flow) override {
+    if (refusals > 0 && refusals-- > 0) return false;
+    forgotten.push_back(flow);
+    return true;
+  }
+  std::span<uint64_t> backend_ids() override { return words; }
+  void tidy() override { tidied++; }
+
+  std::vector<model::Flow> flows, forgotten;
+  std::set<net::BackendId> named;  // by entries whose timeout is over
+  std::vector<uint64_t> words = std::vector<uint64_t>(LB_MAX_BACKENDS + 1);
+  int counts = 0, tidied = 0;
+  int refusals = 0;  // of forget(), from now on
+};
+
 class FakeEngine : public model::Engine {
  public:
   net::Result<model::PublishReport> publish(std::shared_ptr<const model::Snapshot> snapshot) override {
@@ -84,7 +125,7 @@ class FakeEngine : public model::Engine {
   }
   model::TrafficCounters traffic() override { return counted; }
   // The first backend of the first slot, with what an engine tells besides.
-  model::FlowTables* flows() override { return nullptr; }
+  model::FlowTables* flows() override { return tables; }
   net::Result<model::Explanation> explain(const model::ExplainRequest& request) override {
     model::Explanation e;
     e.generation = published->generation;
@@ -112,6 +153,7 @@ class FakeEngine : public model::Engine {
 
   std::shared_ptr<const model::Snapshot> published;
   int publications = 0;
+  FakeFlowTables* tables = nullptr;  // a test's, with flows
   bool refuse = false;
   std::function<void()> on_publish;
   std::vector<net::WorkerId> late;

@@ -22,6 +22,11 @@ State state_of(uint64_t revision) {
   s.time_s = 1700000000;
   s.config_text = "version: 1\npools: {}\n# " + std::to_string(revision) + "\n";
   s.digest = digest_hex(s.config_text);
+  const auto v4 = net::Address::parse("10.0.0.11").value(), v6 = net::Address::parse("2001:db8::1").value();
+  s.overlay.drained[{"fe", "a"}] = {.uid = 7, .login_uid = "1000", .reason = "disk", .since = 5, .expires = 90};
+  s.overlay.leaving[{"fe", "b", v4}] = {100, 1000};
+  s.overlay.leaving[{"fe", "b", v6}] = {200, 1100};
+  s.overlay.former_pools["web"] = {"old", 300};
   return s;
 }
 
@@ -188,8 +193,21 @@ TEST(StateStore, ANewerSchemaIsRefusedAndLeftAlone) {
   auto loaded = store.load();
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().code, net::Code::kUnsupported);
-  EXPECT_NE(loaded.error().message.find("schema is 2"), std::string::npos) << loaded.error().message;
+  EXPECT_NE(loaded.error().message.find("schema is 3"), std::string::npos) << loaded.error().message;
   EXPECT_EQ(slurp(dir / "state.json"), json.dump());
+}
+
+TEST(StateStore, TheSchemaBeforeIsRead) {
+  State old = state_of(1);
+  old.overlay = {};
+  auto json = nlohmann::json::parse(encode_state(old));
+  json["schema"] = 1;
+  json.erase("overlay");
+  json.erase("checksum");
+  json["checksum"] = digest_hex(json.dump());
+  const auto read = decode_state(json.dump());
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(*read, old);
 }
 
 TEST(StateStore, AFullDiskIsToldAndChangesNothing) {
