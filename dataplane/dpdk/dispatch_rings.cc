@@ -31,6 +31,7 @@ net::Result<DispatchRings> DispatchRings::make(const std::vector<RxQueue>& rx, c
                                                uint32_t workers, bool software, const SpreadKey& key) {
   DispatchRings d;
   d.ends_.resize(workers);
+  if (software) d.software_key_ = key;
   for (uint32_t q = 0; q < rx.size(); q++) {
     const uint32_t poller = q % workers;
     if (!software) {
@@ -49,6 +50,15 @@ net::Result<DispatchRings> DispatchRings::make(const std::vector<RxQueue>& rx, c
     d.ends_[owner].relays.push_back({*ring, tx[owner]});
   }
   return d;
+}
+
+std::optional<uint32_t> DispatchRings::worker_of(std::span<const uint8_t> frame,
+                                                 const std::array<uint8_t, 6>& mac) const {
+  if (!software_key_) return std::nullopt;
+  const uint32_t worker = dpdk::worker_of(frame.data(), static_cast<uint32_t>(frame.size()), mac, *software_key_,
+                                          static_cast<uint32_t>(ends_.size()));
+  if (worker == kNoWorker) return std::nullopt;
+  return worker;
 }
 
 net::Status DispatchRings::spread(RxQueue queue, uint32_t poller, const SpreadKey& key) {

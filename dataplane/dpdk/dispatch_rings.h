@@ -3,7 +3,10 @@
 // ended.
 #pragma once
 
+#include <array>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "dataplane/dpdk/dispatch.h"
@@ -34,6 +37,8 @@ class DispatchRings {
   const std::vector<RxQueue>& rx_of(uint32_t worker) const { return ends_[worker].rx; }
   const TxQueue& tx_of(uint32_t worker) const { return ends_[worker].tx; }
   const std::vector<Relay>& relays_of(uint32_t worker) const { return ends_[worker].relays; }
+  // The worker that a frame to that MAC is handed to; none when the device chooses, or any of them will do.
+  std::optional<uint32_t> worker_of(std::span<const uint8_t> frame, const std::array<uint8_t, 6>& mac) const;
 
  private:
   struct Ends {
@@ -44,7 +49,8 @@ class DispatchRings {
   net::Status spread(RxQueue queue, uint32_t poller, const SpreadKey& key);
   net::Result<rte_ring*> add_ring();
 
-  std::vector<Ends> ends_;  // by worker
+  std::vector<Ends> ends_;                 // by worker
+  std::optional<SpreadKey> software_key_;  // none: the device chooses
   std::vector<Ring> rings_;
   std::vector<std::unique_ptr<Handoff>> handoffs_;
 };

@@ -226,9 +226,20 @@ net::Result<model::Explanation> DpdkEngine::explain(const model::ExplainRequest&
   if (!ports_.empty()) port = {ports_[0]->mac().bytes, ports_[0]->kernel_copy()};
   const auto tables = flows_ == nullptr ? std::span<const stages::FlowTable>() : flows_->all();
   auto explanation = dpdk::explain(request, *snapshots_.current(), port, tables);
-  // With several, the device's hash decides, which software cannot know.
-  if (explanation && workers_.size() == 1) explanation->worker = net::WorkerId(0);
+  if (explanation) explanation->worker = worker_of(request);
   return explanation;
+}
+
+// None: the device's hash decides, which software cannot know.
+std::optional<net::WorkerId> DpdkEngine::worker_of(const model::ExplainRequest& request) const {
+  if (workers_.size() == 1) return net::WorkerId(0);
+  if (ports_.empty()) return std::nullopt;
+  const auto mac = ports_[0]->mac().bytes;
+  const auto frame = build_frame(request, mac);
+  if (!frame) return std::nullopt;
+  const auto worker = ports_[0]->queues().worker_of(*frame, mac);
+  if (!worker) return std::nullopt;
+  return net::WorkerId(static_cast<uint16_t>(*worker));
 }
 
 uint32_t DpdkEngine::buffers_in_use() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "dataplane/dpdk/buffers.h"
@@ -45,6 +46,7 @@ class DpdkEngine : public model::Engine {
   void stop();
   net::Status own(const std::vector<net::Address>& addresses);
   std::vector<net::WorkerId> behind(uint64_t generation) const;
+  std::optional<net::WorkerId> worker_of(const model::ExplainRequest& request) const;
 
   model::Daemon daemon_;
   Eal& eal_;

@@ -347,6 +347,21 @@ TEST_F(Dispatch, AFlowThatComesByBothQueuesStaysWithItsWorker) {
   expect_all_workers_busy(2);
 }
 
+TEST_F(Dispatch, ExplainNamesTheWorkerThatThenGetsThePacket) {
+  start(4, 1, 4);
+  publish();
+  for (uint16_t port = 1; port <= 50; port++) {
+    const model::ExplainRequest request{.proto = net::IpProto::kTcp,
+                                        .source = {must(net::Address::parse("198.51.100.7")), port},
+                                        .destination = {must(net::Address::parse("192.0.2.10")), 80}};
+    const auto worker = must(engine_->explain(request)).worker;
+    ASSERT_TRUE(worker.has_value());
+    ASSERT_TRUE(wan_->inject(buffers_, flow4(port)));
+    ASSERT_TRUE(received(port));
+    EXPECT_TRUE(lan_->take(net::raw(*worker))) << port;
+  }
+}
+
 TEST_F(Dispatch, OneWorkerNeedsNone) {
   start(1);
   publish();
