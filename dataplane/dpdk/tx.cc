@@ -18,22 +18,16 @@ struct Outgoing {
   uint16_t count = 0;
 };
 
-uint64_t forwarded_slots(const stages::Batch& b, uint32_t n) noexcept {
-  uint64_t mask = 0;
-  for (uint32_t i = 0; i < n; i++) mask |= static_cast<uint64_t>(b.verdict[i] == Verdict::kForward) << i;
-  return mask;
-}
-
 uint64_t slots_to(uint16_t port, uint64_t slots, const stages::Batch& b) noexcept {
-  uint64_t mask = 0;
-  for (const Slot i : stages::Bits(slots)) mask |= static_cast<uint64_t>(b.egress[i] == port) << i;
-  return mask;
+  uint64_t others = 0;
+  for (const Slot i : stages::Bits(slots)) others |= static_cast<uint64_t>(b.egress[i] != port) << i;
+  return slots & ~others;
 }
 
 // A frame longer than the driver takes would be lost silently, or run over the driver's buffer.
 void gather(uint64_t slots, uint16_t largest_frame, const Burst& burst, stages::Batch& b, Outgoing& out) noexcept {
   for (const Slot i : stages::Bits(slots)) {
-    if (b.length[i] > largest_frame) {
+    if (b.length[i] > largest_frame) [[unlikely]] {
       b.drop(i, LB_DROP_TooBig);
       continue;
     }
@@ -60,30 +54,50 @@ uint64_t send_to(const TxQueue& to, uint64_t slots, const Burst& burst, stages::
   return taken;
 }
 
-void free_all_but(uint64_t taken, const Burst& burst, uint32_t n) noexcept {
+// The whole burst goes one way, and nothing of it is too long: nothing to sort out.
+// RETURNS: false when that is not so.
+bool adopt_all(uint16_t largest_frame, const Burst& burst, uint32_t n, const stages::Batch& b) noexcept {
+  bool fits = true;
+  for (Slot i = 0; i < n; i++) {
+    adopt(burst[i], b, i);
+    fits &= b.length[i] <= largest_frame;
+  }
+  return fits;
+}
+
+uint64_t send_all(const TxQueue& to, const Burst& burst, uint32_t n, stages::Batch& b) noexcept {
+  Burst packets = burst;  // the driver may write here
+  const uint32_t accepted = give(to, packets.data(), static_cast<uint16_t>(n));
+  for (Slot i = accepted; i < n; i++) b.drop(i, LB_DROP_TxFull);
+  return stages::Batch::first_slots(accepted);
+}
+
+void free_slots(uint64_t slots, const Burst& burst) noexcept {
   Burst spent;
   uint32_t count = 0;
-  for (uint32_t i = 0; i < n; i++)
-    if ((taken >> i & 1) == 0) spent[count++] = burst[i];
+  for (const Slot i : stages::Bits(slots)) spent[count++] = burst[i];
   if (count > 0) rte_pktmbuf_free_bulk(spent.data(), count);
 }
 
 }  // namespace
 
 void send(std::span<const TxQueue> to, const Burst& burst, uint32_t n, stages::Batch& b) noexcept {
-  uint64_t left = forwarded_slots(b, n);
+  const uint64_t all = stages::Batch::first_slots(n);
+  uint64_t left = b.slots_with(Verdict::kForward, n);
   uint64_t taken = 0;
   while (left != 0) {
     const uint16_t port = b.egress[static_cast<Slot>(__builtin_ctzll(left))];
     const uint64_t slots = slots_to(port, left, b);
     left &= ~slots;
-    if (port < to.size()) {
-      taken |= send_to(to[port], slots, burst, b);
-    } else {  // a snapshot of another set of ports
+    if (port >= to.size()) {  // a snapshot of another set of ports
       for (const Slot i : stages::Bits(slots)) b.drop(i, LB_DROP_TxFull);
+    } else if (slots == all && adopt_all(to[port].largest_frame, burst, n, b)) {
+      taken = send_all(to[port], burst, n, b);
+    } else {
+      taken |= send_to(to[port], slots, burst, b);
     }
   }
-  free_all_but(taken, burst, n);
+  free_slots(all & ~taken, burst);
 }
 
 void flush(std::span<const TxQueue> to) noexcept {

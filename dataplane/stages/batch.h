@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "dataplane/net/abi.h"
@@ -84,8 +85,23 @@ struct Batch {
   Bits slots() const noexcept { return Bits(live); }
   Bits unparsed() const noexcept { return Bits(live & ~recognised); }
   Bits unchosen() const noexcept { return Bits(live & ~known); }
+  static constexpr uint64_t first_slots(uint32_t count) noexcept { return count == 64 ? ~0ull : (1ull << count) - 1; }
+  // Of slots 0..n-1, eight at a time.
+  uint64_t slots_with(Verdict v, uint32_t n) const noexcept {
+    uint64_t mask = 0;
+    for (uint32_t i = 0; i < kBatch; i += 8) {
+      uint64_t bytes;
+      std::memcpy(&bytes, &verdict[i], 8);
+      bytes ^= 0x0101010101010101ull * static_cast<uint8_t>(v);
+      // 0x80 in every byte that is zero now; the multiplication brings these bits together, none carries.
+      const uint64_t zeros =
+          ~(((bytes & 0x7f7f7f7f7f7f7f7full) + 0x7f7f7f7f7f7f7f7full) | bytes) & 0x8080808080808080ull;
+      mask |= (zeros >> 7) * 0x0102040810204080ull >> 56 << i;
+    }
+    return mask & first_slots(n);
+  }
   void start(uint32_t count) noexcept {
-    live = count == 64 ? ~0ull : (1ull << count) - 1;
+    live = first_slots(count);
     recognised = known = 0;
     verdict.fill(Verdict::kNone);
   }
