@@ -6,17 +6,20 @@ import pytest
 
 from lab import chi_square_p, shares, wait_for
 
+# These services have flows when their weights change by much.
+RESHUFFLE = ("--allow-reshuffle", "dsr", "--allow-reshuffle", "tun")
+
 
 def test_a_weight_change_moves_the_shares(lab):
     try:
         answer = lab.json("backend", "set", "fe/b1", "--weight", "0")
         assert answer["changed"] and answer["late_workers"] == []
         assert "b1" not in shares(lab.connect("c1", "http://192.0.2.20/", 200))
-        lab.lbctl("backend", "set", "fe/b1", "--weight", "600")
+        lab.lbctl("backend", "set", "fe/b1", "--weight", "600", *RESHUFFLE)
         observed = shares(lab.connect("c1", "http://192.0.2.20/", 800))
         assert chi_square_p(observed, {"b1": 600, "b2": 100, "b3": 50, "b4": 50}) > 0.001
     finally:
-        lab.lbctl("backend", "set", "fe/b1", "--weight", "100")
+        lab.lbctl("backend", "set", "fe/b1", "--weight", "100", *RESHUFFLE)
 
 
 def test_a_backend_leaves_and_comes_back(lab):
@@ -54,7 +57,7 @@ FLOWS = [
 
 def test_explain_equals_what_the_datapath_did_for_ten_thousand_flows(lab):
     """After weight changes, both families, both workers; and explaining counts nothing."""
-    lab.lbctl("backend", "set", "fe/b3", "--weight", "170")
+    lab.lbctl("backend", "set", "fe/b3", "--weight", "170", *RESHUFFLE)
     lab.lbctl("backend", "set", "fe6/b4", "--weight", "20")
     try:
         results = []
@@ -77,7 +80,7 @@ def test_explain_equals_what_the_datapath_did_for_ten_thousand_flows(lab):
         assert services_before == lab.json("stats", "services")
         assert all(w["counters"]["rx_packets"] > 0 for w in after["workers"])
     finally:
-        lab.lbctl("backend", "set", "fe/b3", "--weight", "50")
+        lab.lbctl("backend", "set", "fe/b3", "--weight", "50", *RESHUFFLE)
         lab.lbctl("backend", "set", "fe6/b4", "--weight", "50")
 
 

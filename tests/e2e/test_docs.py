@@ -129,12 +129,19 @@ LEAVES = {
     "backend show": ["backend", "show", "two/x2"],
     "backend set": ["backend", "set", "two/x2", "--weight", "60"],
     "pool set": ["pool", "set", "two", "--backend", "x1=203.0.113.13", "--backend", "x2=203.0.113.12"],
+    "backend drain": ["backend", "drain", "two/x2", "--expires", "1h", "--wait", "10s"],
+    "backend wait": ["backend", "wait", "removable", "two/x2", "--wait", "10s"],
+    "backend ready": ["backend", "ready", "two/x2"],
+    "flow list": ["flow", "list", "--service", "web2"],
+    "flow count": ["flow", "count", "--pinned"],
+    "flow flush": ["flow", "flush", "--all"],
     "table digest": ["table", "digest"],
     "explain": ["explain", "tcp", "198.51.100.7:40000", "192.0.2.11:80"],
     "stats services": ["stats", "services"],
     "stats backends": ["stats", "backends"],
     "stats workers": ["stats", "workers"],
     "stats ports": ["stats", "ports"],
+    "stats flows": ["stats", "flows"],
     "stats drops": ["stats", "drops"],
     "backend remove": ["backend", "remove", "two/x2"],
     "service remove": ["service", "remove", "web2"],
@@ -174,7 +181,7 @@ def test_every_command_of_lbctl_help_works_in_text_and_json(namespace, tmp_path)
     script = [PRELUDE, START, "lbctl >/dev/null", "lbctl --json | $PYTHON -m json.tool >/dev/null"]
     for name, words in LEAVES.items():
         line = subprocess.list2cmdline(words)
-        changes = name.split()[-1] in ("add", "set", "remove", "apply", "attach", "detach")
+        changes = name.split()[-1] in ("add", "set", "remove", "apply", "attach", "detach", "drain", "ready", "flush")
         script.append(f"echo '+ {name}'; lbctl {'' if changes else '--json'} {line} >/run/out")
         if not changes and name != "config check":
             script.append("$PYTHON -m json.tool </run/out >/dev/null")

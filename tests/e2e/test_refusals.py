@@ -290,7 +290,7 @@ def test_garbage_on_the_socket_gets_its_sentence_and_harms_nobody(host):
     (["service", "add", "web", "--listen", "192.0.2.11:80/tcp", "--pool", "fe"], 1, ["web"]),
     (["service", "add", "x", "--listen", "192.0.2.10:80/tcp", "--pool", "fe"], 1, ["192.0.2.10:80/tcp", "web"]),
     (["--expect-revision", "77", "backend", "set", "fe/b1", "--weight", "9"], 1, ["77"]),
-    (["backend", "drain", "fe/b1"], 2, ["not in this version"]),
+    (["backend", "maintenance", "fe/b1"], 2, ["not in this version"]),
     (["nosuch"], 2, ["nosuch"]),
     (["backend", "set", "fe/b1", "--weight", "much"], 2, ["much"]),
 ])

@@ -109,7 +109,8 @@ class Changes:
         return {b for b in BACKENDS if self.weight[b] > 0 and b not in self.drained and b not in self.removed}
 
     def ctl(self, verb, backend, *args):
-        answer = self.lab.json("backend", verb, f"fe/{backend}", *args)
+        # Weights are meant to move more than a quarter of the slots.
+        answer = self.lab.json("backend", verb, f"fe/{backend}", *args, "--allow-reshuffle", "dsr", "--allow-reshuffle", "tun")
         assert answer["changed"] and answer["late_workers"] == [], answer
         self.slots_moved += sum(f["slots_moved"] for f in answer["forecast"] if f["service"] == "tun")
         self.done[verb] = self.done.get(verb, 0) + 1
