@@ -177,6 +177,7 @@ def test_no_flood_moves_an_established_flow(flooded):
         print(f"{kind}: {moved_slots[0]:.0%} of the slots moved in the middle; {pinned} of {FLOWS} flows live by tracking, {moved} moved")
         assert checked == {"flows": FLOWS, "silent": 0, "moved": 0} and moved == 0, f"{kind}: {checked}, {moved} moved\n{it.counters()}"
         assert pinned > FLOWS / 5
+    print("workers received", [w["counters"]["rx_packets"] for w in it.json("stats", "workers")["workers"]])
     print({k: v for k, v in it.counters().items() if v and ("flow" in k or "foreign" in k or "rx_packets" in k)})
 
 

@@ -50,8 +50,6 @@ int packet_socket(const std::string& interface, uint16_t protocol) {
 
 Link::Link(const std::string& interface)
     : out_(packet_socket(interface, 0)), in_(packet_socket(interface, LB_ETH_IPV4)) {
-  const int yes = 1;
-  if (setsockopt(out_, SOL_PACKET, PACKET_QDISC_BYPASS, &yes, sizeof(yes)) != 0) die("PACKET_QDISC_BYPASS");
   const std::string folder = "/sys/class/net/" + interface;
   counter_ = open((folder + "/statistics/rx_packets").c_str(), O_RDONLY | O_CLOEXEC);
   if (counter_ < 0) die(folder + "/statistics/rx_packets");

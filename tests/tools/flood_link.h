@@ -1,5 +1,6 @@
-// One interface towards lbd: frames out past the queueing discipline, and of what comes back the tunnelled packets of
-// the flows that last.
+// One interface towards lbd: frames out, and of what comes back the tunnelled packets of the flows that last. The
+// kernel hashes the tuple to pick the queue, so a flow stays with its worker (PACKET_QDISC_BYPASS would pick it by the
+// sender's processor, net/packet/af_packet.c: packet_pick_tx_queue).
 #pragma once
 
 #include <cstdint>
