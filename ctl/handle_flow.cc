@@ -169,7 +169,7 @@ net::Result<Json> flush(Call& call) {
         if (!dry_run && !forget(**tables, flow)) stuck = flow.worker;
         done += !stuck;
       },
-      [&] { return stuck.has_value(); });
+      [&] { return stuck.has_value() || done >= kPageFlows; });
   if (done > 0 && !dry_run) {
     log(LogLevel::kInfo, "flows_forgotten",
         {{"flows", done}, {"uid", call.peer.uid}, {"login_uid", call.peer.login_uid}, {"reason", reason}});

@@ -198,6 +198,7 @@ void view_backend(const json& b, Text& text) {
       {"id", {text_of(b, "id")}},
   });
   const json& services = member(b, "services");
+  if (text_of(b, "admin") == "leaving") return;
   if (!services.is_array() || services.empty()) return text.line("No service uses its pool.");
   text.blank();
   std::vector<std::vector<Cell>> rows;

@@ -174,14 +174,15 @@ TEST(CommandLine, UsageErrorsExitTwoAndAskNobody) {
 }
 
 TEST(CommandLine, LaterCommandsAreRefusedByNameAndNotOffered) {
-  EXPECT_EQ(lbctl({"backend", "drain", "fe/a"}).err, "lbctl: backend drain: not in this version\n");
+  EXPECT_EQ(lbctl({"backend", "maintenance", "fe/a"}).err, "lbctl: backend maintenance: not in this version\n");
+  EXPECT_EQ(lbctl({"backend", "wait", "up", "fe/a"}).err, "lbctl: backend wait up: not in this version\n");
   EXPECT_EQ(lbctl({"-s", "backend", "top"}).err, "lbctl: top: not in this version\n");
-  EXPECT_EQ(lbctl({"flow", "list"}).err, "lbctl: flow: not in this version\n");
+  EXPECT_EQ(lbctl({"table", "show"}).err, "lbctl: table show: not in this version\n");
   EXPECT_EQ(lbctl({"config", "apply", "f", "--confirm-within", "5m"}).err,
             "lbctl: config --confirm-within: not in this version\n");
-  EXPECT_EQ(lbctl({"backend", "drain"}).exit, kUsage);
+  EXPECT_EQ(lbctl({"backend", "maintenance"}).exit, kUsage);
   EXPECT_EQ(lbctl({"--help"}).out.find("events"), std::string::npos);
-  EXPECT_EQ(lbctl({"backend", "--help"}).out.find("drain"), std::string::npos);
+  EXPECT_EQ(lbctl({"backend", "--help"}).out.find("maintenance"), std::string::npos);
 }
 
 void expect_help(const CLI::App& app, std::vector<std::string> path) {
@@ -295,14 +296,15 @@ TEST(CommandLine, BadFlowInAFileIsNamedByItsLine) {
   EXPECT_EQ(lbctl({"explain", "--from", "-"}, "").exit, kRefused);
 }
 
-TEST(CommandLine, StatsWithoutAVerbJoinsThree) {
+TEST(CommandLine, StatsWithoutAVerbJoinsFour) {
   FakeDaemon daemon([](const Request& r) {
     return FakeDaemon::is_hello(r) ? FakeDaemon::hello(r)
                                    : FakeDaemon::result(r, {{r.json.at("method").get<std::string>(), 1}});
   });
   const Outcome run = lbctl({"-s", daemon.socket(), "--json", "stats"});
-  EXPECT_EQ(json::parse(run.out),
-            json({{"changed", false}, {"stats.workers", 1}, {"stats.ports", 1}, {"stats.drops", 1}}));
+  EXPECT_EQ(
+      json::parse(run.out),
+      json({{"changed", false}, {"stats.workers", 1}, {"stats.ports", 1}, {"stats.drops", 1}, {"stats.flows", 1}}));
 }
 
 constexpr const char* kGood =

@@ -267,7 +267,7 @@ TEST_F(MethodsTest, SummaryPutsBadNewsFirst) {
   EXPECT_EQ(summary["problems"], Json::array());
   EXPECT_EQ(summary["services"].size(), 2u);
   EXPECT_EQ(summary["workers"].size(), 2u);
-  result("backend.set", {{"select", {{"names", {"be1"}}}}, {"set", {{"weight", 0}}}});
+  result("backend.set", {{"select", {{"names", {"be1"}}}}, {"set", {{"weight", 0}}}, {"allow_below", {{"be", 0}}}});
   summary = result("summary");
   EXPECT_EQ(summary["problems"][0], "service dns: no eligible backend in pool be");
   EXPECT_NE(summary["drift"]["why"].get<std::string>().find("weight 0 -> 100"), std::string::npos)
