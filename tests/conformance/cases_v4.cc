@@ -104,15 +104,18 @@ void chosen(CaseList& l) {
   };
   const std::pair<std::string_view, const Chosen*> by_source[] = {
       {"198.51.100.7", &kM1}, {"198.51.100.8", &kM3}, {"198.51.100.9", &kM1}, {"198.51.100.200", &kM2}};
+  // One backend for all flows of a source, and still a flow label for each of them.
+  const std::pair<uint16_t, uint32_t> by_sport[] = {{1024, 0x4b50d}, {40000, 0x7ce3c}, {65535, 0xbd7e4}};
   for (const auto& [src, backend] : by_source)
-    for (const uint16_t sport : Ports{1024, 40000, 65535})
+    for (const auto& [sport, label] : by_sport)
       sources.steps.push_back({in(from(src, "192.0.2.61", 64, sport)),
-                               tunnelled(*backend, from(src, "192.0.2.61", 63, sport), 0x6cf61, "sticky")});
+                               tunnelled(*backend, from(src, "192.0.2.61", 63, sport), label, "sticky")});
   const auto udp = [](uint8_t ttl) { return ip4(kClient4, "192.0.2.61", {.ttl = ttl}).udp(9, 53); };
   sources.steps.push_back({in(udp(64)), tunnelled(kM1, udp(63), 0, "sticky")});
-  for (const std::string_view src : {"198.51.100.7", "198.51.100.200"})  // prefix 24: both the same
+  const std::pair<std::string_view, uint32_t> by_site[] = {{"198.51.100.7", 0xe750a}, {"198.51.100.200", 0xe05d7}};
+  for (const auto& [src, label] : by_site)  // prefix 24: both the same
     sources.steps.push_back(
-        {in(from(src, "192.0.2.62", 64, 5)), tunnelled(kM3, from(src, "192.0.2.62", 63, 5), 0xb4165, "site")});
+        {in(from(src, "192.0.2.62", 64, 5)), tunnelled(kM3, from(src, "192.0.2.62", 63, 5), label, "site")});
   l.add(sources);
 }
 

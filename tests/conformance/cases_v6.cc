@@ -105,14 +105,22 @@ void chosen(CaseList& l) {
   const auto from = [](std::string_view src, uint8_t hops, uint16_t sport) {
     return ip6(src, "2001:db8::61", {.hop_limit = hops}).tcp(sport, 80);
   };
-  const std::pair<std::string_view, const Chosen*> by_source[] = {{"2001:db8:c::7", &kM3},
-                                                                  {"2001:db8:c::8", &kM3},
-                                                                  {"2001:db8:c:0:ffff::1", &kM3},
-                                                                  {"2001:db8:c:1::7", &kM2},
-                                                                  {"2001:db8:d::7", &kM2}};
-  for (const auto& [src, backend] : by_source)
-    for (const uint16_t sport : Ports{1024, 65535})
-      sources.steps.push_back({in(from(src, 64, sport)), tunnelled(*backend, from(src, 63, sport), 0xacc53, "sticky")});
+  struct Source {
+    std::string_view address;
+    const Chosen* backend;
+    uint32_t labels[2];  // of its flows from ports 1024 and 65535, when the backend is an IPv6 one
+  };
+  const Source by_source[] = {{"2001:db8:c::7", &kM3, {0xe25fd, 0x563ec}},
+                              {"2001:db8:c::8", &kM3, {0x9fb68, 0xfd9c3}},
+                              {"2001:db8:c:0:ffff::1", &kM3, {0xb5981, 0xe0f43}},
+                              {"2001:db8:c:1::7", &kM2, {0, 0}},
+                              {"2001:db8:d::7", &kM2, {0, 0}}};
+  for (const Source& s : by_source)
+    for (const size_t k : {size_t{0}, size_t{1}}) {
+      const uint16_t sport = k == 0 ? 1024 : 65535;
+      sources.steps.push_back(
+          {in(from(s.address, 64, sport)), tunnelled(*s.backend, from(s.address, 63, sport), s.labels[k], "sticky")});
+    }
   l.add(sources);
 }
 
