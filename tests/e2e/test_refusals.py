@@ -133,7 +133,8 @@ class Host:
                 process.terminate()
         for process in self.processes:
             process.wait(timeout=20)
-        forget_flows(self.dir)
+        for folder in (self.dir, *filter(Path.is_dir, self.dir.iterdir())):
+            forget_flows(folder)
         subprocess.run(["ip", "netns", "del", self.ns], check=True)
 
 
