@@ -28,10 +28,11 @@ static inline lb_be16 lb_csum_ipv4(const void* header, __u32 bytes) {
   return (lb_be16)~lb_csum_fold(lb_csum_words(header, bytes / 2));
 }
 
-// The checksum of a header in which a value that is the first byte of a word, TTL for one, went down by one:
-// lb_csum_update16(csum, w, w - 1) for every word w that allows it.
-static inline lb_be16 lb_csum_decrement(lb_be16 csum) {
-  return (lb_be16)(csum + 1u + (csum >= 0xfffeu));
+// The word of TTL, protocol and checksum with a TTL one less and the checksum that belongs to it: lb_csum_update16 with
+// the word's first half before and after comes down to adding 1, and 1 more where that carries or gives 0xffff.
+// REQUIRES: TTL > 0.
+static inline __u32 lb_csum_decrement(__u32 word) {
+  return word + 0xffffu + ((__u32)(word >= 0xfffe0000u) << 16);
 }
 
 // RFC 1624 equation 3: HC' = ~(~HC + ~m + m').

@@ -1,5 +1,5 @@
-// lb_flow_hash4 over many tuples: eight at once in AVX2 where the compiler may use it, else one after another. Both
-// give the same values, bit for bit (tests/property/hash_batch_test.cc).
+// lb_flow_hash4 and lb_flow_hash6 over many tuples: eight at once in AVX2 where the compiler may use it, else one after
+// another. Both give the same values, bit for bit (tests/property/hash_batch_test.cc).
 #pragma once
 
 #include <cstdint>
@@ -14,28 +14,42 @@ namespace lb::net {
 
 inline constexpr uint32_t kHashBatch = 64;
 
-// The two message words of each tuple, side by side, ready for the lanes.
-struct FlowWords4 {
-  alignas(32) uint64_t first[kHashBatch];
-  alignas(32) uint64_t second[kHashBatch];
+// The message words of each tuple, side by side, ready for the lanes.
+template <uint32_t kWords>
+struct FlowWords {
+  alignas(32) uint64_t word[kWords][kHashBatch];
+};
 
+struct FlowWords4 : FlowWords<2> {
   // As lb_flow_hash4: addresses as they lie in the packet; ports: sport | dport << 16, as they lie in the packet.
   void set(uint32_t i, uint32_t src, uint32_t dst, uint32_t ports, uint8_t proto) noexcept {
-    first[i] = src | static_cast<uint64_t>(dst) << 32;
-    second[i] = ports | static_cast<uint64_t>(proto) << 32 | 13ull << 56;
+    word[0][i] = src | static_cast<uint64_t>(dst) << 32;
+    word[1][i] = ports | static_cast<uint64_t>(proto) << 32 | 13ull << 56;
   }
 };
 
-inline uint64_t hash_flow4(const lb_hash_key& key, uint64_t first, uint64_t second) noexcept {
+struct FlowWords6 : FlowWords<5> {
+  // As lb_flow_hash6.
+  void set(uint32_t i, const uint8_t src[16], const uint8_t dst[16], uint32_t ports, uint8_t proto) noexcept {
+    word[0][i] = lb_load64(src);
+    word[1][i] = lb_load64(src + 8);
+    word[2][i] = lb_load64(dst);
+    word[3][i] = lb_load64(dst + 8);
+    word[4][i] = ports | static_cast<uint64_t>(proto) << 32 | 37ull << 56;
+  }
+};
+
+template <uint32_t kWords>
+uint64_t hash_one(const lb_hash_key& key, const FlowWords<kWords>& in, uint32_t i) noexcept {
   lb_sip s;
   lb_sip_init(&s, &key);
-  lb_sip_word(&s, first);
-  lb_sip_word(&s, second);
+  for (uint32_t w = 0; w < kWords; w++) lb_sip_word(&s, in.word[w][i]);
   return lb_sip_final(&s);
 }
 
-inline void hash_flows4_plain(const lb_hash_key& key, const FlowWords4& in, uint32_t count, uint64_t* out) noexcept {
-  for (uint32_t i = 0; i < count; i++) out[i] = hash_flow4(key, in.first[i], in.second[i]);
+template <uint32_t kWords>
+void hash_flows_plain(const lb_hash_key& key, const FlowWords<kWords>& in, uint32_t count, uint64_t* out) noexcept {
+  for (uint32_t i = 0; i < count; i++) out[i] = hash_one(key, in, i);
 }
 
 #ifdef __AVX2__
@@ -95,14 +109,14 @@ inline void store(const Sip4& s, uint64_t* out) noexcept {
 
 }  // namespace detail
 
-// REQUIRES: count <= kHashBatch, set() called for 0..count-1.
-inline void hash_flows4(const lb_hash_key& key, const FlowWords4& in, uint32_t count, uint64_t* out) noexcept {
+// REQUIRES: count <= kHashBatch; what set() was not called for gets some hash.
+template <uint32_t kWords>
+void hash_flows(const lb_hash_key& key, const FlowWords<kWords>& in, uint32_t count, uint64_t* out) noexcept {
   const detail::Sip4 start = detail::init(key);
   const __m256i ff = _mm256_set1_epi64x(0xff);
   for (uint32_t i = 0; i + 8 <= count; i += 8) {
     detail::Sip4 a = start, b = start;
-    detail::word(a, b, in.first + i);
-    detail::word(a, b, in.second + i);
+    for (uint32_t w = 0; w < kWords; w++) detail::word(a, b, in.word[w] + i);
     a.v2 = _mm256_xor_si256(a.v2, ff);
     b.v2 = _mm256_xor_si256(b.v2, ff);
     for (int r = 0; r < 3; r++) {
@@ -112,11 +126,12 @@ inline void hash_flows4(const lb_hash_key& key, const FlowWords4& in, uint32_t c
     detail::store(a, out + i);
     detail::store(b, out + i + 4);
   }
-  for (uint32_t i = count & ~7u; i < count; i++) out[i] = hash_flow4(key, in.first[i], in.second[i]);
+  for (uint32_t i = count & ~7u; i < count; i++) out[i] = hash_one(key, in, i);
 }
 #else
-inline void hash_flows4(const lb_hash_key& key, const FlowWords4& in, uint32_t count, uint64_t* out) noexcept {
-  hash_flows4_plain(key, in, count, out);
+template <uint32_t kWords>
+void hash_flows(const lb_hash_key& key, const FlowWords<kWords>& in, uint32_t count, uint64_t* out) noexcept {
+  hash_flows_plain(key, in, count, out);
 }
 #endif
 

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "dataplane/net/abi.h"
+#include "dataplane/net/hash_batch.h"
 #include "dataplane/net/ids.h"
 #include "dataplane/stages/verdict.h"
 
@@ -73,7 +74,9 @@ struct Batch {
   std::array<uint8_t, kBatch> reason;   // lb_drop, when verdict is kDrop
   std::array<uint16_t, kBatch> egress;  // PortId, when verdict is kForward
   std::array<Meta, kBatch> meta;
+  net::FlowWords4 words4;   // IPv4 tuples as hash_flows() wants them, where recognise() had them at hand
   uint64_t live = 0;        // bit i: slot i still travels
+  uint64_t hashable4 = 0;   // bit i: words4 has the tuple of slot i
   uint64_t recognised = 0;  // bit i: recognise() has done the work of parse() and find_listener() for it
   uint64_t known = 0;       // bit i: its flow is tracked, and Meta::backend is the flow's
   Trace* trace = nullptr;
@@ -102,7 +105,7 @@ struct Batch {
   }
   void start(uint32_t count) noexcept {
     live = first_slots(count);
-    recognised = known = 0;
+    hashable4 = recognised = known = 0;
     verdict.fill(Verdict::kNone);
   }
   void drop(Slot i, Drop why) noexcept {

@@ -10,26 +10,44 @@ uint32_t ports_of(const Meta& m) noexcept {
   return m.sport | static_cast<uint32_t>(m.dport) << 16;
 }
 
+using Hashes = std::array<uint64_t, kBatch>;
+
+// As recognise() left them, those of other slots among them: up to the last one, a few more so that lanes are full.
+void hash_ready(Batch& b, const lb_hash_key& key, uint64_t slots) noexcept {
+  Hashes hashes;
+  const auto end = static_cast<uint32_t>(64 - __builtin_clzll(slots));
+  net::hash_flows(key, b.words4, (end + 7) & ~7u, hashes.data());
+  for (Slot i : Bits(slots)) b.meta[i].hash = hashes[i];
+}
+
+// Side by side and back.
+template <class Words, class Set>
+void hash_gathered(Batch& b, const lb_hash_key& key, uint64_t slots, const Set& set) noexcept {
+  Words words{};
+  Hashes hashes;
+  uint32_t count = 0;
+  for (Slot i : Bits(slots)) set(words, count++, b.meta[i]);
+  net::hash_flows(key, words, count, hashes.data());
+  count = 0;
+  for (Slot i : Bits(slots)) b.meta[i].hash = hashes[count++];
+}
+
 }  // namespace
 
-// IPv4 tuples are gathered and hashed side by side; the others, one after the other, hide their latency in each other.
 void hash_flows(Batch& b, const model::Snapshot& snapshot) noexcept {
-  net::FlowWords4 words;
-  std::array<uint64_t, kBatch> hashes;
-  std::array<uint8_t, kBatch> owner;  // words' index -> batch slot
-  uint32_t count = 0;
-  for (Slot i : b.slots()) {
-    Meta& m = b.meta[i];
-    if (m.family == 6) {
-      m.hash = lb_flow_hash6(&snapshot.hash_key, m.src.b, m.dst.b, ports_of(m), m.proto);
-    } else {
-      words.set(count, lb_load32(m.src.b + 12), lb_load32(m.dst.b + 12), ports_of(m), m.proto);
-      owner[count++] = static_cast<uint8_t>(i);
-    }
-  }
-  if (count == 0) return;
-  net::hash_flows4(snapshot.hash_key, words, count, hashes.data());
-  for (uint32_t k = 0; k < count; k++) b.meta[owner[k]].hash = hashes[k];
+  const lb_hash_key& key = snapshot.hash_key;
+  const uint64_t ready = b.live & b.hashable4;
+  if (ready != 0) hash_ready(b, key, ready);
+  uint64_t ipv4 = 0, ipv6 = 0;
+  for (Slot i : Bits(b.live & ~ready)) (b.meta[i].family == 4 ? ipv4 : ipv6) |= 1ull << i;
+  if (ipv4 != 0)
+    hash_gathered<net::FlowWords4>(b, key, ipv4, [](net::FlowWords4& w, uint32_t k, const Meta& m) {
+      w.set(k, lb_load32(m.src.b + 12), lb_load32(m.dst.b + 12), ports_of(m), m.proto);
+    });
+  if (ipv6 != 0)
+    hash_gathered<net::FlowWords6>(b, key, ipv6, [](net::FlowWords6& w, uint32_t k, const Meta& m) {
+      w.set(k, m.src.b, m.dst.b, ports_of(m), m.proto);
+    });
 }
 
 }  // namespace lb::stages

@@ -52,7 +52,18 @@ struct Lookup {
     const uint32_t bit = hash & bits_mask;
     return (bits[bit / 64] >> (bit % 64) & 1) == 0;
   }
-  const lb_listener_slot* listener(uint32_t hash) const noexcept { return listeners + (hash & listeners_mask); }
+  // The slot of the listener, or null. port_proto: port | protocol << 16, as lb_listener_hash() has them.
+  [[gnu::noinline]] const lb_listener_slot* find(const Address& to, uint32_t port_proto) const noexcept {
+    const auto port = static_cast<lb_be16>(port_proto);
+    const auto proto = static_cast<uint8_t>(port_proto >> 16);
+    const uint32_t hash = lb_listener_hash(to.hash(), port, proto);
+    for (uint32_t probe = 0; probe < LB_MAX_PROBE; probe++) {
+      const lb_listener_slot& slot = listeners[(hash + probe) & listeners_mask];
+      if (slot.port == port && slot.proto == proto && to.is(slot.addr)) return &slot;
+      if (slot.proto == 0) return nullptr;
+    }
+    return nullptr;
+  }
 
   uint64_t mac;
   const uint64_t* bits;
@@ -61,13 +72,14 @@ struct Lookup {
   uint32_t listeners_mask;
 };
 
-// A 16-bit number of the packet from the upper half of the 32-bit word in which it lies.
-constexpr uint32_t upper_number(uint32_t word) noexcept {
-  return __builtin_bswap32(word) & 0xffff;
-}
+struct L4 {
+  uint32_t proto, ports;  // ports: as they lie in the packet, source first
+  uint32_t tcp;           // Meta::tcp
+  uint32_t port_proto() const noexcept { return ports >> 16 | proto << 16; }
+};
 
-// The same for both families: of the IP packet `bytes` are left at l4, 8 at least.
-[[gnu::always_inline]] inline bool read_l4(const uint8_t* l4, uint32_t bytes, uint32_t proto, Meta& m) noexcept {
+// Of the IP packet `bytes` are left at l4, 8 at least.
+[[gnu::always_inline]] inline bool read_l4(const uint8_t* l4, uint32_t bytes, uint32_t proto, L4& out) noexcept {
   uint32_t tcp = 0;
   if (proto == LB_PROTO_TCP) {
     if (bytes < sizeof(lb_tcp)) return false;
@@ -80,69 +92,94 @@ constexpr uint32_t upper_number(uint32_t word) noexcept {
     const uint32_t length = lb_ntohs(load<uint16_t>(l4 + offsetof(lb_udp, length)));
     if (length < sizeof(lb_udp) || length > bytes) return false;
   }
-  const auto ports = load<uint32_t>(l4);
-  static_assert(offsetof(Meta, dport) == offsetof(Meta, sport) + 2);  // as in the packet
-  std::memcpy(reinterpret_cast<uint8_t*>(&m) + offsetof(Meta, sport), &ports, 4);
-  m.proto = static_cast<uint8_t>(proto);
-  m.tcp = static_cast<uint8_t>(tcp);
+  out = {proto, load<uint32_t>(l4), tcp};
   return true;
 }
 
-// From the IP header on: `room` bytes of the frame, at least of an IPv4 and a UDP header. RETURNS: whether it may be
-// recognised; hash is of its listener then.
-[[gnu::always_inline]] inline bool read_ipv4(const uint8_t* frame, uint32_t l3, uint32_t length, const Lookup& l,
-                                             Meta& m, uint32_t& hash) noexcept {
+// The fields behind the addresses, three words of them; the hash between them is hash_flows()'s.
+static_assert(offsetof(Meta, sport) == 32 && offsetof(Meta, dport) == 34 && offsetof(Meta, proto) == 36 &&
+              offsetof(Meta, family) == 37 && offsetof(Meta, l3) == 38 && offsetof(Meta, l4) == 40 &&
+              offsetof(Meta, ip_length) == 42 && offsetof(Meta, service) == 44 && offsetof(Meta, backend) == 56 &&
+              offsetof(Meta, fragment) == 58 && offsetof(Meta, tcp) == 59 && offsetof(Meta, address) == 60);
+void store(Meta& m, const L4& l4, uint32_t family, uint32_t l3, uint32_t l4_at, uint32_t length,
+           uint32_t service) noexcept {
+  const uint64_t words[3] = {l4.ports | static_cast<uint64_t>(l4.proto | family << 8 | l3 << 16) << 32,
+                             l4_at | length << 16 | static_cast<uint64_t>(service) << 32, uint64_t{l4.tcp} << 24};
+  auto* at = reinterpret_cast<uint8_t*>(&m);
+  std::memcpy(at + 32, &words[0], 8);
+  std::memcpy(at + 40, &words[1], 8);
+  std::memcpy(at + 56, &words[2], 8);
+}
+
+// A 16-bit number of the packet from the upper half of the 32-bit word in which it lies.
+constexpr uint32_t upper_number(uint32_t word) noexcept {
+  return __builtin_bswap32(word) & 0xffff;
+}
+
+// What the packet before was sent to: the next one often is, too.
+struct Last {
+  uint64_t destination = 0;  // IPv4 address, port | protocol << 16 of it; protocol 0 is none
+  const lb_listener_slot* slot = nullptr;
+};
+
+// RETURNS: its listener; null: it may be anything. `length`: of the frame, at least of an IPv4 and a UDP header behind
+// l3.
+[[gnu::always_inline]] inline const lb_listener_slot* read_ipv4(const uint8_t* frame, uint32_t l3, uint32_t length,
+                                                                const Lookup& l, Last& last, Batch& b,
+                                                                Slot i) noexcept {
   const uint8_t* ip = frame + l3;
-  const auto w0 = load<uint32_t>(ip), w1 = load<uint32_t>(ip + 4), w2 = load<uint32_t>(ip + 8),
-             src = load<uint32_t>(ip + 12), dst = load<uint32_t>(ip + 16);
+  const auto w0 = load<uint32_t>(ip), w1 = load<uint32_t>(ip + 4);
   // Version 4, 20 bytes of header; neither MF nor an offset.
-  if ((w0 & 0xff) != 0x45 || (w1 & 0xff3f0000) != 0) return false;
+  if ((w0 & 0xff) != 0x45 || (w1 & 0xff3f0000) != 0) return nullptr;
   const uint32_t bytes = upper_number(w0) - static_cast<uint32_t>(sizeof(lb_ipv4));  // of L4; huge when there are none
-  if (bytes - sizeof(lb_udp) > length - l3 - sizeof(lb_ipv4) - sizeof(lb_udp)) return false;
+  if (bytes - sizeof(lb_udp) > length - l3 - sizeof(lb_ipv4) - sizeof(lb_udp)) return nullptr;
   // The one's complement sum over the header is 0xffff when the checksum is right: as 2^16 is 1 more than 0xffff, a sum
   // of words of any size is then a multiple of that. It is never 0.
-  if ((uint64_t{w0} + w1 + w2 + src + dst) % 0xffff != 0) return false;
+  const auto src = load<uint32_t>(ip + offsetof(lb_ipv4, src)), dst = load<uint32_t>(ip + offsetof(lb_ipv4, dst));
+  if ((uint64_t{w0} + w1 + load<uint32_t>(ip + 8) + src + dst) % 0xffff != 0) return nullptr;
   // 0/8, 127/8 and all from 224/4 on: some of these are no client's.
   const uint32_t net = src & 0xff;
-  if (net - 1 >= 223 || net == 127) return false;
-  const Address from = mapped(src), to = mapped(dst);
-  if (!l.surely_foreign(from.hash())) return false;
-  if (!read_l4(ip + sizeof(lb_ipv4), bytes, w2 >> 8 & 0xff, m)) return false;
-  from.store(m.src);
-  to.store(m.dst);
-  m.family = 4;
-  m.l3 = static_cast<uint16_t>(l3);
-  m.l4 = static_cast<uint16_t>(l3 + sizeof(lb_ipv4));
-  m.ip_length = static_cast<uint16_t>(bytes + sizeof(lb_ipv4));
-  m.backend = 0;
-  m.fragment = false;
-  hash = lb_listener_hash(to.hash(), m.dport, m.proto);
-  return true;
+  if (net - 1 >= 223 || net == 127) return nullptr;
+  if (!l.surely_foreign(mapped(src).hash())) return nullptr;
+  L4 l4;
+  if (!read_l4(ip + sizeof(lb_ipv4), bytes, ip[offsetof(lb_ipv4, proto)], l4)) return nullptr;
+  const uint64_t destination = dst | static_cast<uint64_t>(l4.port_proto()) << 32;
+  if (destination != last.destination) {
+    const lb_listener_slot* slot = l.find(mapped(dst), l4.port_proto());
+    if (slot == nullptr) return nullptr;
+    last = {destination, slot};
+  }
+  Meta& m = b.meta[i];
+  mapped(src).store(m.src);
+  mapped(dst).store(m.dst);
+  store(m, l4, 4, l3, l3 + static_cast<uint32_t>(sizeof(lb_ipv4)), bytes + static_cast<uint32_t>(sizeof(lb_ipv4)),
+        last.slot->service);
+  b.words4.set(i, src, dst, l4.ports, static_cast<uint8_t>(l4.proto));
+  return last.slot;
 }
 
-bool read_ipv6(const uint8_t* frame, uint32_t l3, uint32_t length, const Lookup& l, Meta& m, uint32_t& hash) noexcept {
+const lb_listener_slot* read_ipv6(const uint8_t* frame, uint32_t l3, uint32_t length, const Lookup& l,
+                                  Meta& m) noexcept {
   const uint8_t* ip = frame + l3;
-  if (length < l3 + sizeof(lb_ipv6) + sizeof(lb_udp)) return false;
+  if (length < l3 + sizeof(lb_ipv6) + sizeof(lb_udp)) return nullptr;
   const auto w1 = load<uint32_t>(ip + 4);  // payload length, next header, hop limit
   const uint32_t payload = lb_ntohs(static_cast<uint16_t>(w1));
-  if ((ip[0] & 0xf0) != 0x60 || payload < sizeof(lb_udp) || l3 + sizeof(lb_ipv6) + payload > length) return false;
+  if ((ip[0] & 0xf0) != 0x60 || payload < sizeof(lb_udp) || l3 + sizeof(lb_ipv6) + payload > length) return nullptr;
   const uint8_t* const addresses = ip + offsetof(lb_ipv6, src);
   const Address from = {load<uint64_t>(addresses), load<uint64_t>(addresses + 8)};
   const Address to = {load<uint64_t>(addresses + 16), load<uint64_t>(addresses + 24)};
   // Unspecified, loopback, mapped: all in ::/64. Multicast: ff00::/8.
-  if (from.first == 0 || to.first == 0 || (from.first & 0xff) == 0xff) return false;
-  if (!l.surely_foreign(from.hash())) return false;
-  if (!read_l4(ip + sizeof(lb_ipv6), payload, w1 >> 16 & 0xff, m)) return false;
+  if (from.first == 0 || to.first == 0 || (from.first & 0xff) == 0xff) return nullptr;
+  if (!l.surely_foreign(from.hash())) return nullptr;
+  L4 l4;
+  if (!read_l4(ip + sizeof(lb_ipv6), payload, w1 >> 16 & 0xff, l4)) return nullptr;
+  const lb_listener_slot* slot = l.find(to, l4.port_proto());
+  if (slot == nullptr) return nullptr;
   from.store(m.src);
   to.store(m.dst);
-  m.family = 6;
-  m.l3 = static_cast<uint16_t>(l3);
-  m.l4 = static_cast<uint16_t>(l3 + sizeof(lb_ipv6));
-  m.ip_length = static_cast<uint16_t>(sizeof(lb_ipv6) + payload);
-  m.backend = 0;
-  m.fragment = false;
-  hash = lb_listener_hash(to.hash(), m.dport, m.proto);
-  return true;
+  store(m, l4, 6, l3, l3 + static_cast<uint32_t>(sizeof(lb_ipv6)), payload + static_cast<uint32_t>(sizeof(lb_ipv6)),
+        slot->service);
+  return slot;
 }
 
 constexpr uint16_t kIpv4 = __builtin_bswap16(LB_ETH_IPV4), kIpv6 = __builtin_bswap16(LB_ETH_IPV6);
@@ -151,53 +188,22 @@ constexpr bool is_tag(uint16_t type) noexcept {  // as it lies in the packet
 }
 
 // Apart from the loop over untagged IPv4, for which registers are scarce.
-[[gnu::noinline]] bool read_other(const uint8_t* frame, uint32_t length, const Lookup& l, Meta& m,
-                                  uint32_t& hash) noexcept {
-  if (length < kLeastFrame || !l.is_mac(load<uint64_t>(frame))) return false;
+[[gnu::noinline]] const lb_listener_slot* read_other(Batch& b, Slot i, const Lookup& l, Last& last) noexcept {
+  const uint8_t* frame = b.data[i];
+  const uint32_t length = b.length[i];
+  if (length < kLeastFrame || !l.is_mac(load<uint64_t>(frame))) return nullptr;
   uint32_t l3 = sizeof(lb_eth);
   auto type = load<uint16_t>(frame + 12);
   for (uint32_t tags = 0; is_tag(type) && tags < 2; tags++) {
     l3 += sizeof(lb_vlan);
     type = load<uint16_t>(frame + l3 - 2);
   }
-  if (length < l3 + sizeof(lb_ipv4) + sizeof(lb_udp)) return false;
-  if (type == kIpv4) return read_ipv4(frame, l3, length, l, m, hash);
-  return type == kIpv6 && read_ipv6(frame, l3, length, l, m, hash);
-}
-
-// A function of its own: registers are scarce. RETURNS: those that may be recognised; hashes are of their listeners.
-[[gnu::noinline]] uint64_t read_all(Batch& b, const Lookup& l, std::array<uint32_t, kBatch>& hashes) noexcept {
-  uint64_t read = b.live, others = 0;
-  for (Slot i : b.slots()) {
-    const uint8_t* frame = b.data[i];
-    const uint32_t length = b.length[i];
-    if (length < kLeastFrame || !l.is_mac(load<uint64_t>(frame)) || load<uint16_t>(frame + 12) != kIpv4)
-      others |= 1ull << i;
-    else if (read_ipv4(frame, sizeof(lb_eth), length, l, b.meta[i], hashes[i]))
-      __builtin_prefetch(l.listener(hashes[i]));
-    else
-      read &= ~(1ull << i);
-  }
-  for (Slot i : Bits(others)) {
-    if (read_other(b.data[i], b.length[i], l, b.meta[i], hashes[i]))
-      __builtin_prefetch(l.listener(hashes[i]));
-    else
-      read &= ~(1ull << i);
-  }
-  return read;
-}
-
-// The slot of its listener, or null.
-[[gnu::always_inline]] inline const lb_listener_slot* find(const Lookup& l, const Meta& m, uint32_t hash) noexcept {
-  const Address to = {load<uint64_t>(m.dst.b), load<uint64_t>(m.dst.b + 8)};
-  const uint32_t last = hash + LB_MAX_PROBE;
-  do {
-    const lb_listener_slot* slot = l.listener(hash);
-    if (slot->port == m.dport && slot->proto == m.proto && to.is(slot->addr)) [[likely]]
-      return slot;
-    if (slot->proto == 0) return nullptr;
-  } while (++hash != last);
-  return nullptr;
+  if (length < l3 + sizeof(lb_ipv4) + sizeof(lb_udp)) return nullptr;
+  if (type == kIpv6) return read_ipv6(frame, l3, length, l, b.meta[i]);
+  if (type != kIpv4) return nullptr;
+  const lb_listener_slot* slot = read_ipv4(frame, l3, length, l, last, b, i);
+  if (slot != nullptr) b.hashable4 |= 1ull << i;
+  return slot;
 }
 
 }  // namespace
@@ -205,18 +211,29 @@ constexpr bool is_tag(uint16_t type) noexcept {  // as it lies in the packet
 void recognise(Batch& b, const Snapshot& snapshot) noexcept {
   if (snapshot.listeners.empty() || snapshot.address_bits.empty()) return;
   const Lookup lookup(b, snapshot);
-  std::array<uint32_t, kBatch> hashes;
-  uint64_t recognised = read_all(b, lookup, hashes);
+  Last last;
   Trace* const trace = b.trace;
-  for (Slot i : Bits(recognised)) {
-    Meta& m = b.meta[i];
-    const lb_listener_slot* slot = find(lookup, m, hashes[i]);
-    if (slot == nullptr) {
-      recognised &= ~(1ull << i);
+  uint64_t recognised = b.live, others = 0;
+  for (Slot i : b.slots()) {
+    const uint8_t* frame = b.data[i];
+    const uint32_t length = b.length[i];
+    if (length < kLeastFrame || !lookup.is_mac(load<uint64_t>(frame)) || load<uint16_t>(frame + 12) != kIpv4) {
+      others |= 1ull << i;
       continue;
     }
-    m.service = slot->service;
-    if (trace != nullptr) trace[i].listener = slot->listener;
+    const lb_listener_slot* slot = read_ipv4(frame, sizeof(lb_eth), length, lookup, last, b, i);
+    if (slot == nullptr) [[unlikely]]
+      recognised &= ~(1ull << i);
+    else if (trace != nullptr) [[unlikely]]
+      trace[i].listener = slot->listener;
+  }
+  b.hashable4 = recognised & ~others;
+  for (Slot i : Bits(others)) {
+    const lb_listener_slot* slot = read_other(b, i, lookup, last);
+    if (slot == nullptr)
+      recognised &= ~(1ull << i);
+    else if (trace != nullptr)
+      trace[i].listener = slot->listener;
   }
   b.recognised = recognised;
 }

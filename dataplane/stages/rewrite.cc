@@ -24,7 +24,7 @@ bool decrement_ttl(uint8_t* ip, uint8_t family) noexcept {
   uint32_t word;  // TTL, protocol, checksum
   std::memcpy(&word, ip + offsetof(lb_ipv4, ttl), 4);
   if ((word & 0xff) <= 1) return false;
-  word = ((word & 0xffff) - 1) | static_cast<uint32_t>(lb_csum_decrement(static_cast<lb_be16>(word >> 16))) << 16;
+  word = lb_csum_decrement(word);
   std::memcpy(ip + offsetof(lb_ipv4, ttl), &word, 4);
   return true;
 }

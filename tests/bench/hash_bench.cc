@@ -24,14 +24,14 @@ using Hashes = std::array<uint64_t, kHashBatch>;
 // Linear over GF(2): here only as the floor of what a hash can cost.
 void crc32c(const lb_hash_key& key, const FlowWords4& in, Hashes& out) {
   for (uint32_t i = 0; i < kHashBatch; i++)
-    out[i] = _mm_crc32_u64(_mm_crc32_u64(key.k0, in.first[i]), in.second[i]) << 32;
+    out[i] = _mm_crc32_u64(_mm_crc32_u64(key.k0, in.word[0][i]), in.word[1][i]) << 32;
 }
 
 // Three keyed 64-bit multiplications with folds: what a hash table would use.
 void multiply(const lb_hash_key& key, const FlowWords4& in, Hashes& out) {
   for (uint32_t i = 0; i < kHashBatch; i++) {
-    uint64_t h = (in.first[i] ^ key.k0) * 0x9e3779b97f4a7c15ull;
-    h = ((h ^ h >> 32) ^ in.second[i] ^ key.k1) * 0xbf58476d1ce4e5b9ull;
+    uint64_t h = (in.word[0][i] ^ key.k0) * 0x9e3779b97f4a7c15ull;
+    h = ((h ^ h >> 32) ^ in.word[1][i] ^ key.k1) * 0xbf58476d1ce4e5b9ull;
     h = (h ^ h >> 29) * 0x94d049bb133111ebull;
     out[i] = h ^ h >> 32;
   }
@@ -41,7 +41,7 @@ void siphash24(const lb_hash_key& key, const FlowWords4& in, Hashes& out) {
   for (uint32_t i = 0; i < kHashBatch; i++) {
     lb_sip s;
     lb_sip_init(&s, &key);
-    for (const uint64_t m : {in.first[i], in.second[i]}) {
+    for (const uint64_t m : {in.word[0][i], in.word[1][i]}) {
       s.v3 ^= m;
       lb_sip_round(&s);
       lb_sip_round(&s);
@@ -54,11 +54,11 @@ void siphash24(const lb_hash_key& key, const FlowWords4& in, Hashes& out) {
 }
 
 void siphash13(const lb_hash_key& key, const FlowWords4& in, Hashes& out) {
-  hash_flows4_plain(key, in, kHashBatch, out.data());
+  hash_flows_plain(key, in, kHashBatch, out.data());
 }
 
 void siphash13_batch(const lb_hash_key& key, const FlowWords4& in, Hashes& out) {
-  hash_flows4(key, in, kHashBatch, out.data());
+  hash_flows(key, in, kHashBatch, out.data());
 }
 
 using Function = void (*)(const lb_hash_key&, const FlowWords4&, Hashes&);

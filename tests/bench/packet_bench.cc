@@ -20,7 +20,7 @@ namespace lb::bench {
 namespace {
 
 constexpr uint32_t kBuffers = 4096;
-constexpr uint32_t kQuickRounds = 60, kRounds = 200;
+constexpr uint32_t kQuickRounds = 120, kRounds = 300;
 constexpr uint32_t kCountedBatches = 200, kCountedFlows = 1000;
 
 struct Options {

@@ -14,7 +14,7 @@
 namespace lb::bench {
 namespace {
 
-constexpr double kSampleMs = 1.5;
+constexpr double kSampleMs = 0.8;
 constexpr uint32_t kMillion = 1'048'576, kTenMillions = 10'000'000, kSixteenMillionSlots = 8'388'608;
 constexpr uint32_t kFill = 2 * kMillion + kMillion;  // flows offered until no entry is free
 constexpr std::chrono::milliseconds kProven{300};    // longer than a flow is `once`
