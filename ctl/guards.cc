@@ -65,8 +65,9 @@ using States = std::map<model::BackendKey, const model::BackendState*>;
 
 States states_of(const model::Snapshot& snapshot, const std::string& pool) {
   States states;
-  for (const model::BackendState& s : snapshot.backend_states)
-    if (s.pool == pool) states[{s.pool, s.name, s.address}] = &s;
+  const auto& all = snapshot.backend_states;  // in order of pools
+  auto it = std::ranges::lower_bound(all, pool, {}, &model::BackendState::pool);
+  for (; it != all.end() && it->pool == pool; ++it) states[{it->pool, it->name, it->address}] = &*it;
   return states;
 }
 

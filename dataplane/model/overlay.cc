@@ -17,7 +17,7 @@ constexpr uint8_t kKeyText[17] = "lbd backend name";
 std::set<BackendKey> keys_of(const Config& config) {
   std::set<BackendKey> keys;
   for (const auto& [name, pool] : config.pools)
-    for (const Backend& b : pool.backends) keys.emplace(name, b.name, b.address);
+    for (const Backend& b : pool.backends) keys.insert({name, b.name, b.address});
   return keys;
 }
 
