@@ -79,7 +79,7 @@ def test_control_without_its_flow_files_pinned_connections_break(flow_lab, chang
         transfers.beat()
         transfers.finish()
         broken = transfers.broken()
-    print(f"{len(broken)} of {TRANSFERS} broken")
+    print(f"{len(broken)} of {TRANSFERS} broken: {sorted({t['state'] for t in broken})}")
     assert len(broken) > TRANSFERS / 10
 
 

@@ -4,7 +4,8 @@
 // The client begins with a Hello. The server answers with records: its name; then, for a download, pieces of content;
 // for an upload, after each whole piece how many bytes it has. When the client has shut down its sending side the
 // server ends with the number of bytes of content that it sent or got, and closes. A probe is answered with the name
-// and the end at once.
+// and the end at once, and closed by the client: TIME-WAIT at a backend would answer a stray packet of a later
+// connection from that port with an ACK where a test waits for the RST.
 #pragma once
 
 #include <array>

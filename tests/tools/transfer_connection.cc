@@ -89,6 +89,7 @@ void Connection::readable() {
     if (n < 0) return failed(errno);
     if (n == 0) return over(ended_ ? State::kDone : State::kCut);
     if (!take(buffer.data(), static_cast<size_t>(n))) return over(State::kCorrupt);
+    if (ended_ && hello_.mode == Mode::kProbe) return over(State::kDone);
   }
 }
 

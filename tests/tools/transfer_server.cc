@@ -89,7 +89,7 @@ class Server {
                                     : recv(s.fd, reinterpret_cast<uint8_t*>(&s.hello) + s.hello_bytes,
                                            sizeof(Hello) - s.hello_bytes, 0);
       if (n < 0) return errno == EAGAIN;
-      if (n == 0) return s.greeted() && end(s);
+      if (n == 0) return s.greeted() && s.hello.mode != Mode::kProbe && end(s);
       if (s.greeted()) {
         content(s, static_cast<size_t>(n));
       } else if ((s.hello_bytes += static_cast<size_t>(n)) == sizeof(Hello) && !greet(s)) {
@@ -104,7 +104,10 @@ class Server {
     s.out.add(Record{Kind::kName, sizeof(Name)});
     s.out.add(name_);
     s.next_ms = now_ms();
-    return s.hello.mode != Mode::kProbe || end(s);
+    if (s.hello.mode != Mode::kProbe) return true;
+    s.out.add(Record{Kind::kEnd, 8});
+    s.out.add(s.content);
+    return true;
   }
   void content(Session& s, size_t n) {
     s.in_bytes += n;
