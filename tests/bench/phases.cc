@@ -19,6 +19,8 @@ constexpr uint32_t kMillion = 1'048'576, kTenMillions = 10'000'000, kSixteenMill
 constexpr uint32_t kFill = 2 * kMillion + kMillion;  // flows offered until no entry is free
 constexpr std::chrono::milliseconds kProven{300};    // longer than a flow is `once`
 constexpr size_t kStageBatches = 3000;
+constexpr size_t kLeastSamples = 25;  // of each kind
+constexpr uint32_t kPatience = 4;     // times the rounds asked for
 
 struct Kind {
   Row row;
@@ -62,11 +64,12 @@ class Phase {
     return made;
   }
 
+  // More rounds than asked for when too many samples were disturbed.
   void run(uint32_t rounds, Report& out) {
     for (Kind& k : kinds_) k.batches = batches_for(*k.work, kSampleMs);
-    for (uint32_t r = 0; r < rounds; r++)
+    for (uint32_t r = 0; r < rounds || (r < rounds * kPatience && fewest() < kLeastSamples); r++)
       for (Kind& k : kinds_) k.ns.push_back(sample(*k.work, k.batches));
-    for (size_t k = 2; k < kinds_.size(); k++) report(kinds_[k], rounds, out);
+    for (size_t k = 2; k < kinds_.size(); k++) report(kinds_[k], out);
     for (const Kind& k : kinds_) {
       out.taken += k.ns.size();
       out.thrown_away += static_cast<size_t>(std::ranges::count_if(k.ns, [](const auto& ns) { return !ns; }));
@@ -80,16 +83,31 @@ class Phase {
   uint32_t next_new() { return 0x20000000u + 0x20000000u * new_++; }
   void add(Row row, std::unique_ptr<Work> work) { kinds_.push_back({std::move(row), std::move(work)}); }
 
-  void report(Kind& k, uint32_t rounds, Report& out) {
+  // Of the round, or of one of the two before it.
+  std::optional<double> recent(size_t kind, size_t round) const {
+    for (size_t age = 0; age < 3 && age <= round; age++)
+      if (const auto& ns = kinds_[kind].ns[round - age]) return ns;
+    return std::nullopt;
+  }
+  size_t fewest() const {
+    size_t least = SIZE_MAX;
+    for (const Kind& k : kinds_)
+      least = std::min(least,
+                       static_cast<size_t>(std::ranges::count_if(k.ns, [](const auto& ns) { return ns.has_value(); })));
+    return least;
+  }
+
+  void report(Kind& k, Report& out) {
     const bool is_read = &k == &kinds_[kRead];
     std::vector<double> ns, ratio;
-    for (uint32_t r = 0; r < rounds; r++) {
-      const auto &io = kinds_[kIo].ns[r], &both = kinds_[kIoGenerator].ns[r], &swap = kinds_[kMacSwap].ns[r];
+    for (size_t r = 0; r < k.ns.size(); r++) {
+      const auto io = recent(kIo, r), both = recent(kIoGenerator, r), swap = recent(kMacSwap, r);
       if (!k.ns[r] || !io || !both || !swap) continue;
-      const double generator = is_read ? 0 : *both - *io;
-      ns.push_back(*k.ns[r] - generator);
-      ratio.push_back(ns.back() / (*swap - (*both - *io)));
+      const double generator = *both - *io;
+      ns.push_back(*k.ns[r] - (is_read ? 0 : generator));
+      ratio.push_back(ns.back() / (*swap - generator));
     }
+    if (ns.empty()) die("no sample was left undisturbed: the machine is too busy to measure anything");
     k.row.ns = spread_of(std::move(ns));
     k.row.ratio = spread_of(std::move(ratio));
     out.rows.push_back(k.row);

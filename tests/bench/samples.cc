@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 namespace lb::bench {
 namespace {
@@ -37,6 +38,7 @@ double cycles_per_ns() {
 std::optional<double> sample(Work& work, uint32_t batches) {
   const auto longest = static_cast<uint64_t>(kLongestGapNs * cycles_per_ns());
   for (uint32_t i = 0; i < batches / 4; i++) work.batch();
+  std::this_thread::yield();  // whoever waits for the core gets it now, not in the sample
   const long before = switches();
   const uint64_t start = __rdtsc();
   uint64_t last = start, gap = 0;
