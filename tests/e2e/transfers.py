@@ -103,6 +103,7 @@ class Changes:
         self.weight = dict(WEIGHT)
         self.drained, self.removed = set(), set()
         self.done = {}
+        self.history = []
         self.slots_moved = 0.0
 
     def eligible(self):
@@ -114,6 +115,7 @@ class Changes:
         assert answer["changed"] and answer["late_workers"] == [], answer
         self.slots_moved += sum(f["slots_moved"] for f in answer["forecast"] if f["service"] == "tun")
         self.done[verb] = self.done.get(verb, 0) + 1
+        self.history.append(" ".join(map(str, (answer["generation"], verb, backend, *args))))
 
     def one(self):
         """Two backends at least stay eligible, so that each change has something to move to."""
