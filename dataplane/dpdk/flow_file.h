@@ -50,8 +50,8 @@ class FlowMapping {
   const std::string& path() const noexcept { return path_; }
   // Renamed by its owner, so that it appears whole or not at all.
   net::Status publish_as(const std::string& path);
-  // Asks for 2 MB pages. RETURNS: whether the kernel gave them.
-  bool collapse() noexcept;
+  // Asks for 2 MB pages, for some seconds at most. RETURNS: whether the kernel gave them; else errno says why not.
+  bool collapse();
   // Its memory goes back to the system, its name goes; what is still mapped reads as zeros.
   void give_back() noexcept;
 

@@ -6,6 +6,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <future>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -20,6 +22,7 @@ namespace lb::dpdk {
 namespace {
 
 constexpr size_t kHuge = 2u << 20;
+constexpr std::chrono::seconds kCollapseTime{5};
 
 net::Error failed(const std::string& path, const char* step) {
   return {net::Code::kIo, fmt::format("flow table {}: {}: {}", path, step, strerror(errno))};
@@ -102,9 +105,21 @@ net::Status FlowMapping::publish_as(const std::string& path) {
   return {};
 }
 
-bool FlowMapping::collapse() noexcept {
+// On a thread of its own: the kernel first waits for every core, and one that is held by a real-time process would hold
+// the start up for good. What comes after the wait comes while packets flow already.
+bool FlowMapping::collapse() {
   const size_t whole = size_ / kHuge * kHuge;
-  return whole == 0 || madvise(data_, whole, MADV_COLLAPSE) == 0;
+  if (whole == 0) return true;
+  std::packaged_task<int()> task(
+      [data = data_, whole] { return madvise(data, whole, MADV_COLLAPSE) == 0 ? 0 : errno; });
+  std::future<int> done = task.get_future();
+  std::thread(std::move(task)).detach();
+  if (done.wait_for(kCollapseTime) == std::future_status::timeout) {
+    errno = ETIMEDOUT;
+    return false;
+  }
+  errno = done.get();
+  return errno == 0;
 }
 
 void FlowMapping::give_back() noexcept {

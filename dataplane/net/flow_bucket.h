@@ -53,6 +53,8 @@ enum lb_flow_class {
 #define LB_FLOW_ESTABLISHED_TIMEOUT 3516u
 // A quarter of a second in steps of once: what a burst of spoofed packets must wait for before it counts as a flow.
 #define LB_FLOW_PROVEN 32u
+// A second in steps of once: a SYN within it is the same one again.
+#define LB_FLOW_REPEATED 125u
 // 10 s in steps of the others: within it a SYN on an established flow is a stray one.
 #define LB_FLOW_ACTIVE 40u
 // The longest time between two visits of the sweep that cannot mistake an old entry for a young one.
@@ -134,7 +136,9 @@ enum lb_flow_syn {
 static inline enum lb_flow_syn lb_flow_on_syn(__u16 state, int backend_is_eligible, __u64 now_ms) {
   switch (lb_flow_class_now(state, now_ms)) {
     case LB_FLOW_ONCE:
-      return LB_FLOW_SYN_KEEP;
+      // A client repeats an unanswered SYN after a second at the earliest (RFC 6298 section 2.1).
+      return backend_is_eligible || lb_flow_age(state, now_ms) < LB_FLOW_REPEATED ? LB_FLOW_SYN_KEEP
+                                                                                  : LB_FLOW_SYN_CHOOSE;
     case LB_FLOW_ESTABLISHED:
       // Whoever sends SYNs for others must not make their flows evictable: an eligible backend's entry stays as it is.
       return backend_is_eligible || lb_flow_age(state, now_ms) < LB_FLOW_ACTIVE ? LB_FLOW_SYN_KEEP : LB_FLOW_SYN_CHOOSE;

@@ -109,7 +109,10 @@ class FlowModel {
 
   Found meet_syn(ModelEntry& e, const Place& place, bool eligible, uint64_t now) {
     const bool over = e.is_over(now);
-    if (e.what == LB_FLOW_ONCE && !over) return {e.backend, std::nullopt};
+    if (e.what == LB_FLOW_ONCE && !over) {
+      if (eligible || e.age(now) * 8 < 1'000) return {e.backend, std::nullopt};
+      return {0, place};
+    }
     if (e.what == LB_FLOW_ESTABLISHED && !over) {
       if (eligible || e.age(now) * 256 < 10'000) return {e.backend, std::nullopt};
       return {0, place};

@@ -134,7 +134,9 @@ TEST(FlowBucket, MeetsASynAsTheRulesSay) {
   const auto on = [](uint32_t what, uint64_t age, bool eligible) {
     return lb_flow_on_syn(lb_flow_state(what, kNow - age), eligible, kNow);
   };
-  EXPECT_EQ(LB_FLOW_SYN_KEEP, on(LB_FLOW_ONCE, 20'000, false));
+  EXPECT_EQ(LB_FLOW_SYN_KEEP, on(LB_FLOW_ONCE, 900, false));
+  EXPECT_EQ(LB_FLOW_SYN_CHOOSE, on(LB_FLOW_ONCE, 1'100, false));
+  EXPECT_EQ(LB_FLOW_SYN_KEEP, on(LB_FLOW_ONCE, 20'000, true));
   EXPECT_EQ(LB_FLOW_SYN_CHOOSE, on(LB_FLOW_ONCE, 31'000, false));
   EXPECT_EQ(LB_FLOW_SYN_BEGIN, on(LB_FLOW_ONCE, 31'000, true));
   EXPECT_EQ(LB_FLOW_SYN_KEEP, on(LB_FLOW_ESTABLISHED, 9'000, false));
