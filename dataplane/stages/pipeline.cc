@@ -19,8 +19,8 @@ void run(Batch& b, const model::Snapshot& snapshot, FlowTracker* flows) noexcept
   if (flows != nullptr) find_flows(b, snapshot, *flows);  // of a tracked flow -> its backend
   choose(b, snapshot);                                    // of a new one: hash -> backend
   if (flows != nullptr) keep_flows(b, snapshot, *flows);  // tracked from now on
-  rewrite(b, snapshot);        // TTL, outer header
-  set_next_hop(b, snapshot);   // Ethernet header, egress port
+  rewrite(b, snapshot);                                   // TTL, outer header
+  set_next_hop(b, snapshot);                              // Ethernet header, egress port
 }
 
 uint32_t run_dry(Batch& b, const model::Snapshot& snapshot, std::span<const FlowTable> tables,
