@@ -178,15 +178,11 @@ class Comparison {
     ASSERT_EQ(0, std::memcmp(&cold.src, &p.tuple.src, 16));
   }
 
-  // Where the new flow went: where it is, or, when a later packet of the batch pushed it out at once, where that one
-  // is.
+  // Where the new flow went: where it is; or, when a later packet of the batch pushed it out at once, the first of
+  // equal victims, as the table breaks ties.
   std::optional<Place> place_after(uint32_t i, const std::vector<Place>& allowed) const {
-    for (uint32_t k = i; k < packets_.size(); k++) {
-      const auto place = place_of(packets_[k]);
-      if (k > i && found_[k].backend != 0) continue;
-      if (place && (k == i || std::find(allowed.begin(), allowed.end(), *place) != allowed.end())) return place;
-    }
-    return std::nullopt;
+    const auto place = place_of(packets_[i]);
+    return place || allowed.empty() ? place : allowed.front();
   }
 
   std::string describe(uint32_t i) const {
