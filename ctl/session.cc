@@ -104,10 +104,11 @@ bool Session::add_change_options(json& params) {
   if (!options.allow_reshuffle.empty()) params["allow_reshuffle"] = options.allow_reshuffle;
   for (const std::string& word : options.allow_below) {
     const size_t equals = word.find('=');
-    const char *begin = word.data() + equals + 1, *end = word.data() + word.size();
+    const char *begin = word.data() + (equals == std::string::npos ? word.size() : equals + 1),
+               *end = word.data() + word.size();
     uint64_t left = 0;
-    const auto parsed = equals == std::string::npos ? std::from_chars_result{} : std::from_chars(begin, end, left);
-    if (equals == 0 || equals == std::string::npos || parsed.ec != std::errc() || parsed.ptr != end) {
+    const auto parsed = std::from_chars(begin, end, left);  // of nothing: no number
+    if (equals == 0 || parsed.ec != std::errc() || parsed.ptr != end) {
       usage(fmt::format("--allow-below \"{}\": write POOL=N, as in fe=1", word));
       return false;
     }

