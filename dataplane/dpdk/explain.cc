@@ -149,24 +149,10 @@ class Asked {
   stages::Trace trace_[stages::kBatch] = {};
 };
 
-model::FlowClass to_model(uint32_t flow_class) {
-  switch (flow_class) {
-    case LB_FLOW_ESTABLISHED:
-      return model::FlowClass::kEstablished;
-    case LB_FLOW_CLOSING:
-    case LB_FLOW_RESET:
-      return model::FlowClass::kClosing;
-    case LB_FLOW_UDP:
-      return model::FlowClass::kUdp;
-    default:
-      return model::FlowClass::kOnce;
-  }
-}
-
 // What the flow's entry makes of the answer that the table alone gave.
 void overlay(model::Explanation& e, const stages::Batch& b, uint32_t tracked, const model::Snapshot& snapshot) {
   const model::Explanation flow = read_out(b, {}, snapshot);
-  e.tracked = to_model(tracked);
+  e.tracked = model::to_flow_class(tracked);
   e.chosen = e.backend;
   e.backend = net::BackendId(b.meta[0].backend);
   e.verdict = flow.verdict;

@@ -10,10 +10,6 @@ using model::FlowClass;
 
 constexpr uint32_t kTableShift = 40;  // of a scan's position: table above, line below
 
-bool is_in_use(const stages::FlowTable& t) {
-  return t.in_use == nullptr || t.in_use->load(std::memory_order_relaxed);
-}
-
 // A worker's clock may be a little ahead of ours, so that an entry seems to come from the future: it is young, not old.
 // The sweep sees to it that no live one is old enough to be mistaken for one.
 constexpr uint32_t kFuture = 0x1e00;
@@ -31,17 +27,7 @@ uint32_t idle_ms(uint16_t state, uint64_t now_ms) {
 }
 
 FlowClass class_of(uint16_t state) {
-  switch (lb_flow_class_of(state)) {
-    case LB_FLOW_ESTABLISHED:
-      return FlowClass::kEstablished;
-    case LB_FLOW_CLOSING:
-    case LB_FLOW_RESET:
-      return FlowClass::kClosing;
-    case LB_FLOW_UDP:
-      return FlowClass::kUdp;
-    default:
-      return FlowClass::kOnce;
-  }
+  return model::to_flow_class(lb_flow_class_of(state));
 }
 
 void add(BackendFlows& sum, uint16_t state, uint64_t now_ms) {
@@ -92,7 +78,7 @@ model::FlowTotals FlowTables::count() {
   totals.backends.resize(LB_MAX_BACKENDS + 1);
   const uint64_t now = flow_clock_ms();
   for (const stages::FlowTable& t : tables_) {
-    if (!is_in_use(t)) continue;
+    if (!t.is_in_use()) continue;
     for (uint32_t l = 0; l < t.count; l++) {
       const lb_flow_line line = net::copy_line(t.lines[l]);
       for (uint32_t e = 0; e < LB_FLOW_ENTRIES; e++) {
@@ -156,7 +142,7 @@ std::optional<uint64_t> FlowTables::scan(uint64_t position, uint64_t lines,
   auto table = static_cast<uint32_t>(position >> kTableShift);
   uint64_t line = position & ((1ull << kTableShift) - 1);
   while (table < tables_.size()) {
-    if (line >= tables_[table].count || !is_in_use(tables_[table])) {
+    if (line >= tables_[table].count || !tables_[table].is_in_use()) {
       table++;
       line = 0;
       continue;

@@ -22,7 +22,8 @@ enum class FlowClass : uint8_t {
   kClosing,      // a FIN or RST was seen
   kUdp,          // datagrams that go on
 };
-std::string_view to_string(FlowClass c) noexcept;  // "once", "established", "closing", "udp"
+FlowClass to_flow_class(uint32_t entry_class) noexcept;  // of enum lb_flow_class
+std::string_view to_string(FlowClass c) noexcept;        // "once", "established", "closing", "udp"
 std::optional<FlowClass> parse_flow_class(std::string_view s) noexcept;
 
 // A live entry: one whose timeout is not over.

@@ -1,6 +1,5 @@
 #include "dataplane/stages/flow.h"
 
-#include "dataplane/net/hash.h"
 #include "dataplane/stages/flow_judge.h"
 
 namespace lb::stages {
@@ -114,14 +113,10 @@ uint16_t look_in(const FlowTable& table, const Meta& m, const Snapshot& s, uint6
   return 0;
 }
 
-bool is_in_use(const FlowTable& table) noexcept {
-  return table.in_use == nullptr || table.in_use->load(std::memory_order_relaxed);
-}
-
 uint16_t look_elsewhere(std::span<const FlowTable> tables, const Meta& m, const Snapshot& s, uint64_t now_ms,
                         uint16_t& backend) noexcept {
   for (const FlowTable& table : tables) {
-    if (!is_in_use(table)) continue;
+    if (!table.is_in_use()) continue;
     if (const uint16_t state = look_in(table, m, s, now_ms, backend); state != 0) return state;
   }
   return 0;
@@ -129,7 +124,7 @@ uint16_t look_elsewhere(std::span<const FlowTable> tables, const Meta& m, const 
 
 void prefetch_elsewhere(std::span<const FlowTable> tables, uint64_t hash) noexcept {
   for (const FlowTable& table : tables) {
-    if (!is_in_use(table)) continue;
+    if (!table.is_in_use()) continue;
     __builtin_prefetch(&table.lines[lb_flow_first_line(hash, table.count)]);
     __builtin_prefetch(&table.lines[lb_flow_second_line(hash, table.count)]);
   }

@@ -27,6 +27,8 @@ struct FlowTable {
   FlowHeartbeat* heartbeat = nullptr;
   bool former = false;                        // nobody writes it any more
   const std::atomic<bool>* in_use = nullptr;  // former ones: false once it is empty; null: always
+
+  bool is_in_use() const noexcept { return in_use == nullptr || in_use->load(std::memory_order_relaxed); }
 };
 
 // An entry to be forgotten, if it is still the flow's.

@@ -99,6 +99,7 @@ class FlowBatch {
   uint32_t size() const { return count_; }
   bool known(uint32_t i) const { return (found_ >> i & 1) != 0; }
   bool live(uint32_t i) const { return (batch_->live >> i & 1) != 0; }
+  uint8_t reason(uint32_t i) const { return batch_->reason[i]; }
   uint16_t backend(uint32_t i) const { return batch_->meta[i].backend; }
 
  private:

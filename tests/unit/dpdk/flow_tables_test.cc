@@ -151,6 +151,24 @@ TEST_F(FlowTablesTest, KeepsAFlowThatChangesItsWorker) {
   EXPECT_EQ(400, counters_[LB_COUNT_ForeignFound]);  // copied: its own from now on
 }
 
+// Sent elsewhere it would be lost for good; dropped, TCP repeats it.
+TEST_F(FlowTablesTest, DropsRatherThanMovesWhileTheNextHopIsUnknown) {
+  open(1);
+  establish(0, 0, 1);
+  const uint16_t backend = before_[0];
+  turn_tables();
+  FlowBatch batch(world_.get());
+  batch.add(tuple_of(0, LB_PROTO_TCP), LB_TCP_ACK);
+  world_.get().backends[backend].flags &= static_cast<uint8_t>(~LB_BACKEND_RESOLVED);
+  batch.run(trackers_[0]);
+  EXPECT_FALSE(batch.live(0));
+  EXPECT_EQ(LB_DROP_NoNextHop, batch.reason(0));
+  world_.get().backends[backend].flags |= LB_BACKEND_RESOLVED;
+  batch.run(trackers_[0]);
+  EXPECT_TRUE(batch.live(0));
+  EXPECT_EQ(backend, batch.backend(0));
+}
+
 TEST_F(FlowTablesTest, DoesNotLookElsewhereForASyn) {
   open(2);
   establish(0, 0, 400);
