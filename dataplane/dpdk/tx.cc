@@ -18,7 +18,15 @@ struct Outgoing {
   uint16_t count = 0;
 };
 
+// Of all slots, those without a packet too: mostly they have been sent the same way.
+bool all_go_to(uint16_t port, const stages::Batch& b) noexcept {
+  uint16_t others = 0;
+  for (const uint16_t egress : b.egress) others = static_cast<uint16_t>(others | (egress ^ port));
+  return others == 0;
+}
+
 uint64_t slots_to(uint16_t port, uint64_t slots, const stages::Batch& b) noexcept {
+  if (all_go_to(port, b)) return slots;
   uint64_t others = 0;
   for (const Slot i : stages::Bits(slots)) others |= static_cast<uint64_t>(b.egress[i] != port) << i;
   return slots & ~others;

@@ -20,8 +20,8 @@ struct lb_flow_line {
 } __attribute__((aligned(64)));
 LB_ASSERT(sizeof(struct lb_flow_line) == 64);
 
-// Beside every entry, written when a flow begins, read when flows are listed or an eviction is judged. hash is zeroed
-// first and written last, so that a reader who finds it the same before and after has read one flow.
+// Beside every entry, written when a flow begins, read when flows are listed or an eviction is judged. In whatever
+// order its words arrive: a reader who finds that check is right has read one flow.
 struct lb_flow_cold {
   __u64 hash;  // flow hash; its low half is the entry's tags
   struct lb_addr src, dst;
@@ -29,9 +29,17 @@ struct lb_flow_cold {
   __u8 proto;
   __u8 pad0[3];
   __u64 start_ms;
-  __u64 pad1;
+  __u64 check;  // lb_flow_cold_check() of the words before
 } __attribute__((aligned(64)));
 LB_ASSERT(sizeof(struct lb_flow_cold) == 64);
+
+// The hash, which nobody can choose, times what the other words come to: words of two flows give another value.
+static inline __u64 lb_flow_cold_check(const __u64 words[7]) {
+  const __u64 sum = words[1] * 0x9e3779b97f4a7c15ull + words[2] * 0xc2b2ae3d27d4eb4full +
+                    words[3] * 0xff51afd7ed558ccdull + words[4] * 0xd6e8feb86659fd93ull +
+                    words[5] * 0xc4ceb9fe1a85ec53ull + words[6] * 0xa0761d6478bd642full;
+  return (sum ^ sum >> 32 ^ 0x2545f4914f6cdd1dull) * (words[0] | 1);
+}
 
 enum lb_flow_class {
   LB_FLOW_FREE = 0,

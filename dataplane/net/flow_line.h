@@ -24,6 +24,16 @@ inline uint32_t match_flow(const lb_flow_line& line, uint32_t tags) noexcept {
   return static_cast<uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(found, _mm_setzero_si128())));
 }
 
+// The same without a look at the state: free entries are among them. Two bits for each entry. tags: in the low half.
+inline uint32_t match_tags(const lb_flow_line& line, const uint64_t& tags) noexcept {
+  const auto row = [](const uint16_t* cells) { return _mm_load_si128(reinterpret_cast<const __m128i*>(cells)); };
+  uint16_t both[2];
+  std::memcpy(both, &tags, sizeof both);
+  const __m128i tag = _mm_cmpeq_epi16(row(line.tag), _mm_set1_epi16(static_cast<short>(both[0])));
+  const __m128i tag2 = _mm_cmpeq_epi16(row(line.tag2), _mm_set1_epi16(static_cast<short>(both[1])));
+  return static_cast<uint32_t>(_mm_movemask_epi8(_mm_and_si128(tag, tag2)));
+}
+
 namespace detail {
 
 // A value for each class, as the bytes of a shuffle's table: entry c for class c.
@@ -79,6 +89,12 @@ inline uint32_t flows_timed_out(const lb_flow_line& line, uint64_t now_ms) noexc
 inline uint32_t match_flow(const lb_flow_line& line, uint32_t tags) noexcept {
   return lb_flow_match_words(&line, tags);
 }
+inline uint32_t match_tags(const lb_flow_line& line, const uint64_t& tags) noexcept {
+  const uint32_t found = lb_flow_match_words(&line, static_cast<uint32_t>(tags));
+  uint32_t twice = 0;
+  for (uint32_t i = 0; i < LB_FLOW_ENTRIES; i++) twice |= (found >> i & 1) * (3u << 2 * i);
+  return twice;
+}
 inline uint32_t flow_victim(const lb_flow_line& line, uint64_t now_ms) noexcept {
   return lb_flow_victim_plain(&line, now_ms);
 }
@@ -110,23 +126,29 @@ inline lb_flow_line copy_line(const lb_flow_line& from) noexcept {
   return line;
 }
 
-// Others may read it meanwhile: see lb_flow_cold.
+// Others may read it meanwhile: see lb_flow_cold. Past the caches where the compiler knows how: nobody reads it soon,
+// and the line need not be brought in first.
 inline void write_cold(lb_flow_cold& to, const lb_flow_cold& record) noexcept {
-  std::array<uint64_t, 8> words;
+  std::array<__u64, 8> words;
   std::memcpy(words.data(), &record, sizeof record);
+  words[7] = lb_flow_cold_check(words.data());
   auto* target = reinterpret_cast<Word*>(&to);
-  __atomic_store_n(target, 0, __ATOMIC_RELAXED);
-  for (size_t i = 1; i < words.size(); i++) __atomic_store_n(target + i, words[i], __ATOMIC_RELEASE);
-  __atomic_store_n(target, words[0], __ATOMIC_RELEASE);  // partner: the first load in read_cold()
+#if defined(__SSE4_1__) && !defined(__SANITIZE_THREAD__)
+  for (size_t i = 0; i < words.size(); i += 2)
+    _mm_stream_si128(reinterpret_cast<__m128i*>(target + i),
+                     _mm_set_epi64x(static_cast<long long>(words[i + 1]), static_cast<long long>(words[i])));
+#else
+  for (size_t i = 0; i < words.size(); i++) __atomic_store_n(target + i, words[i], __ATOMIC_RELAXED);
+#endif
 }
 
-// False: it is being written. Acquire everywhere: none of the loads may overtake the one before it.
+// False: there is none, or it is being written.
 inline bool read_cold(const lb_flow_cold& from, lb_flow_cold& record) noexcept {
-  std::array<uint64_t, 8> words;
+  std::array<__u64, 8> words;
   const auto* source = reinterpret_cast<const Word*>(&from);
-  for (size_t i = 0; i < words.size(); i++) words[i] = __atomic_load_n(source + i, __ATOMIC_ACQUIRE);
+  for (size_t i = 0; i < words.size(); i++) words[i] = __atomic_load_n(source + i, __ATOMIC_RELAXED);
   std::memcpy(&record, words.data(), sizeof record);
-  return words[0] != 0 && __atomic_load_n(source, __ATOMIC_RELAXED) == words[0];
+  return words[7] == lb_flow_cold_check(words.data());
 }
 
 }  // namespace lb::net

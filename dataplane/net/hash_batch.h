@@ -109,23 +109,28 @@ inline void store(const Sip4& s, uint64_t* out) noexcept {
 
 }  // namespace detail
 
+// Of tuples first..first + 7 by what a key makes of the states at the start. first: a multiple of 8.
+template <uint32_t kWords>
+[[gnu::always_inline]] inline void hash_eight(const detail::Sip4& start, const FlowWords<kWords>& in, uint32_t first,
+                                              uint64_t* out) noexcept {
+  const __m256i ff = _mm256_set1_epi64x(0xff);
+  detail::Sip4 a = start, b = start;
+  for (uint32_t w = 0; w < kWords; w++) detail::word(a, b, in.word[w] + first);
+  a.v2 = _mm256_xor_si256(a.v2, ff);
+  b.v2 = _mm256_xor_si256(b.v2, ff);
+  for (int r = 0; r < 3; r++) {
+    detail::round(a);
+    detail::round(b);
+  }
+  detail::store(a, out + first);
+  detail::store(b, out + first + 4);
+}
+
 // REQUIRES: count <= kHashBatch; what set() was not called for gets some hash.
 template <uint32_t kWords>
 void hash_flows(const lb_hash_key& key, const FlowWords<kWords>& in, uint32_t count, uint64_t* out) noexcept {
   const detail::Sip4 start = detail::init(key);
-  const __m256i ff = _mm256_set1_epi64x(0xff);
-  for (uint32_t i = 0; i + 8 <= count; i += 8) {
-    detail::Sip4 a = start, b = start;
-    for (uint32_t w = 0; w < kWords; w++) detail::word(a, b, in.word[w] + i);
-    a.v2 = _mm256_xor_si256(a.v2, ff);
-    b.v2 = _mm256_xor_si256(b.v2, ff);
-    for (int r = 0; r < 3; r++) {
-      detail::round(a);
-      detail::round(b);
-    }
-    detail::store(a, out + i);
-    detail::store(b, out + i + 4);
-  }
+  for (uint32_t i = 0; i + 8 <= count; i += 8) hash_eight(start, in, i, out);
   for (uint32_t i = count & ~7u; i < count; i++) out[i] = hash_one(key, in, i);
 }
 #else

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "dataplane/net/abi.h"
+#include "dataplane/net/flow_bucket.h"
 #include "dataplane/net/hash_batch.h"
 #include "dataplane/net/ids.h"
 #include "dataplane/stages/verdict.h"
@@ -66,16 +67,18 @@ class Bits {
   uint64_t mask_;
 };
 
-// The usual packet, column by column: untagged, IPv4 without options, TCP or UDP, and recognised. All that is known of
-// it is here until complete() writes its Meta; a packet whose flow is found is sent without ever having one.
+// The usual packet, column by column: untagged, IPv4 without options, TCP or UDP, and recognised. It has no Meta until
+// complete() writes it; one whose flow is found is sent without ever having any.
 struct Usual {
   net::FlowWords4 tuple;
-  std::array<uint64_t, kBatch> hash;
+  alignas(32) std::array<uint64_t, kBatch> hash;
+  alignas(32) std::array<lb_flow_line*, kBatch> line;  // the first where its flow may be, when flows are tracked
   std::array<uint32_t, kBatch> service;
   std::array<uint16_t, kBatch> ip_length;
   std::array<uint16_t, kBatch> backend;  // of those in `sent`
   std::array<uint8_t, kBatch> tcp;       // as Meta::tcp
-  uint64_t slots = 0;                    // bit i: slot i is a usual packet, and has no Meta
+  uint64_t slots = 0;                    // bit i: slot i is a usual packet
+  uint64_t bare = 0;                     // bit i: and has no Meta
   uint64_t plain = 0;                    // bit i: UDP, or TCP that neither begins nor ends a flow
   uint64_t udp = 0;
   uint64_t sent = 0;  // bit i: its flow was found, and its frame is ready: send_usual()
@@ -86,8 +89,8 @@ struct Batch {
   std::array<uint16_t, kBatch> length;    // bytes of the frame, all contiguous
   std::array<uint16_t, kBatch> headroom;  // bytes in front of data that may be written
   std::array<Verdict, kBatch> verdict;
-  std::array<uint8_t, kBatch> reason;   // lb_drop, when verdict is kDrop
-  std::array<uint16_t, kBatch> egress;  // PortId, when verdict is kForward
+  std::array<uint8_t, kBatch> reason;     // lb_drop, when verdict is kDrop
+  std::array<uint16_t, kBatch> egress{};  // PortId, when verdict is kForward
   std::array<Meta, kBatch> meta;
   Usual usual;
   uint64_t live = 0;        // bit i: slot i still travels
@@ -120,7 +123,7 @@ struct Batch {
   void start(uint32_t count) noexcept {
     live = first_slots(count);
     recognised = known = 0;
-    usual.slots = usual.sent = 0;
+    usual.slots = usual.bare = usual.sent = 0;
     verdict.fill(Verdict::kNone);
   }
   void drop(Slot i, Drop why) noexcept {

@@ -1,5 +1,7 @@
 #include "dataplane/stages/flow.h"
 
+#include <algorithm>
+
 #include "dataplane/stages/flow_judge.h"
 
 namespace lb::stages {
@@ -134,34 +136,19 @@ lb_flow_cold record_of(const Meta& m, uint64_t now_ms) noexcept {
           .proto = m.proto,
           .pad0 = {},
           .start_ms = now_ms,
-          .pad1 = 0};
+          .check = 0};
 }
 
-// Brings what choose_entry() and the writing of the cold record will need. What it finds may be another flow's by then:
-// nothing is decided here.
-void foresee_entry(const FlowTracker& t, Slot i) noexcept {
-  lb_flow_line &first = *t.work.first[i], &second = *t.work.second[i];
-  const uint32_t one = net::flow_victim(first, t.now_ms());
-  const uint32_t two = one >> 16 < LB_FLOW_HARM_ONCE ? one : net::flow_victim(second, t.now_ms());
-  if (one <= two || one >> 16 >= LB_FLOW_HARM_FLOW) __builtin_prefetch(&t.cold_of({&first, one & 0xffff}), 1);
-  if (two < one || two >> 16 >= LB_FLOW_HARM_FLOW) __builtin_prefetch(&t.cold_of({&second, two & 0xffff}), 1);
-}
+// Whose entry the new flow gets.
+struct Choice {
+  FlowEntry entry;  // line null: nobody's
+  FlowEntry other;  // when both are flows that go on and it must be judged who gives way; the other one
+  bool must_judge = false;
+};
 
-// Whose entry the new flow gets, and what that took from somebody.
-FlowEntry choose_entry(FlowTracker& t, const Snapshot& s, Slot i) noexcept {
-  lb_flow_line &first = *t.work.first[i], &second = *t.work.second[i];
-  const uint32_t one = net::flow_victim(first, t.now_ms());
-  if (one >> 16 < LB_FLOW_HARM_ONCE) return {&first, one & 0xffff};
-  const uint32_t two = net::flow_victim(second, t.now_ms());
-  const FlowEntry a{&first, one & 0xffff}, z{&second, two & 0xffff};
-  if (two >> 16 < LB_FLOW_HARM_ONCE) return z;
-  const bool first_is_less = one >> 16 <= two >> 16;
-  const uint32_t harm = (first_is_less ? one : two) >> 16;
-  if (harm < LB_FLOW_HARM_FLOW) {
-    t.count(harm < LB_FLOW_HARM_CLOSING ? LB_COUNT_FlowsEvictedOnce : LB_COUNT_FlowsEvictedClosing, 1);
-    return first_is_less ? a : z;
-  }
-  for (const FlowEntry& e : {first_is_less ? a : z, first_is_less ? z : a}) {
+// What that takes from somebody is nothing where the table would send both the same way.
+FlowEntry judge(FlowTracker& t, const Snapshot& s, const Choice& choice) noexcept {
+  for (const FlowEntry& e : {choice.entry, choice.other}) {
     if (!is_agreeing(t.cold_of(e), e.line->backend[e.index], s)) continue;
     t.count(LB_COUNT_FlowsEvictedAgreeing, 1);
     return e;
@@ -233,35 +220,104 @@ void find_flows(Batch& b, const Snapshot& s, FlowTracker& t) noexcept {
   t.count(LB_COUNT_FlowsMovedMode, tally.moved_mode);
 }
 
-// Entries first, all of them, then their cold records, whose lines come in meanwhile.
-void keep_flows(Batch& b, const Snapshot& s, FlowTracker& t) noexcept {
-  FlowTracker::Work& w = t.work;
-  std::array<lb_flow_cold*, kBatch> cold;
-  uint64_t written = 0, untracked = 0;
-  for (const Slot i : Bits(b.live & ~b.known & ~w.replaced)) foresee_entry(t, i);
-  for (const Slot i : Bits(b.live & (~b.known | w.copied))) {
-    const Meta& m = b.meta[i];
-    const bool copied = (w.copied >> i & 1) != 0;
-    if (is_tcp(m) && lb_flow_is_refused(m.tcp)) continue;
-    FlowEntry e;
-    if ((w.replaced >> i & 1) != 0) {
-      e = entry_to_replace(w, i, m);
-      w.second[i] = t.own().lines + lb_flow_second_line(m.hash, t.own().count);
-    }
-    if (e.line == nullptr && find_late(b, i, s, w)) continue;
-    if (e.line == nullptr) e = choose_entry(t, s, i);
-    if (e.line == nullptr) {
-      untracked++;
-      continue;
-    }
-    write_entry(e, m, copied ? w.state[i] : lb_flow_state(LB_FLOW_ONCE, t.now_ms()));
-    cold[i] = &t.cold_of(e);
-    __builtin_prefetch(cold[i], 1);
-    written |= 1ull << i;
+namespace {
+
+// New flows of a batch, one after the other: what one of them takes the next one finds taken.
+class Keeper {
+ public:
+  Keeper(Batch& b, const Snapshot& s, FlowTracker& t) noexcept : b_(b), s_(s), t_(t) {}
+
+  // Those for whom it must be judged who gives way are put off, until what is judged has come in.
+  void keep(Slot i) noexcept {
+    const FlowEntry own = own_entry(i);
+    if (own.line != nullptr) return write(own, i);
+    if (may_be_written(i) && find_late(b_, i, s_, t_.work)) return;
+    const Choice choice = choose_entry(i);
+    if (!choice.must_judge) return write(choice.entry, i);
+    __builtin_prefetch(&t_.cold_of(choice.entry));
+    __builtin_prefetch(&t_.cold_of(choice.other));
+    put_off_ |= 1ull << i;
   }
-  for (const Slot i : Bits(written)) net::write_cold(*cold[i], record_of(b.meta[i], t.now_ms()));
-  t.count(LB_COUNT_FlowsInserted, static_cast<uint64_t>(__builtin_popcountll(written)));
-  t.count(LB_COUNT_FlowsUntracked, untracked);
+  void keep_put_off() noexcept {
+    for (const Slot i : Bits(put_off_)) {
+      if (find_late(b_, i, s_, t_.work)) continue;
+      const Choice choice = choose_entry(i);
+      const FlowEntry entry = choice.must_judge ? judge(t_, s_, choice) : choice.entry;
+      if (entry.line != nullptr)
+        write(entry, i);
+      else
+        untracked_++;
+    }
+    t_.count(LB_COUNT_FlowsInserted, written_);
+    t_.count(LB_COUNT_FlowsUntracked, untracked_);
+    t_.count(LB_COUNT_FlowsEvictedOnce, evicted_once_);
+    t_.count(LB_COUNT_FlowsEvictedClosing, evicted_closing_);
+  }
+
+ private:
+  // Of a flow that is tracked already, and gets another backend.
+  FlowEntry own_entry(Slot i) noexcept {
+    FlowTracker::Work& w = t_.work;
+    if ((w.replaced >> i & 1) == 0) return {};
+    w.second[i] = t_.own().lines + lb_flow_second_line(b_.meta[i].hash, t_.own().count);
+    return entry_to_replace(w, i, b_.meta[i]);
+  }
+  Choice choose_entry(Slot i) noexcept;
+  // Whether an earlier packet of this batch may be of the same flow: false when surely none is.
+  bool may_be_written(Slot i) const noexcept {
+    const auto at = static_cast<uint32_t>(b_.meta[i].hash % kMarks);
+    return (marks_[at / 64] >> (at % 64) & 1) != 0;
+  }
+  void write(const FlowEntry& e, Slot i) noexcept {
+    const FlowTracker::Work& w = t_.work;
+    const Meta& m = b_.meta[i];
+    const auto at = static_cast<uint32_t>(m.hash % kMarks);
+    marks_[at / 64] |= 1ull << at % 64;
+    const bool copied = (w.copied >> i & 1) != 0;
+    write_entry(e, m, copied ? w.state[i] : lb_flow_state(LB_FLOW_ONCE, t_.now_ms()));
+    net::write_cold(t_.cold_of(e), record_of(m, t_.now_ms()));
+    written_++;
+  }
+
+  Batch& b_;
+  const Snapshot& s_;
+  FlowTracker& t_;
+  static constexpr uint32_t kMarks = 1024;
+  std::array<uint64_t, kMarks / 64> marks_{};
+  uint64_t put_off_ = 0, written_ = 0, untracked_ = 0, evicted_once_ = 0, evicted_closing_ = 0;
+};
+
+Choice Keeper::choose_entry(Slot i) noexcept {
+  lb_flow_line &first = *t_.work.first[i], &second = *t_.work.second[i];
+  const uint32_t one = net::flow_victim(first, t_.now_ms());
+  if (one >> 16 < LB_FLOW_HARM_ONCE) return {.entry = {&first, one & 0xffff}, .other = {}};
+  const uint32_t two = net::flow_victim(second, t_.now_ms());
+  const FlowEntry a{&first, one & 0xffff}, z{&second, two & 0xffff};
+  if (two >> 16 < LB_FLOW_HARM_ONCE) return {.entry = z, .other = {}};
+  // As words of bits: which one it is nobody can foresee, a branch neither.
+  const auto first_is_less = static_cast<uint64_t>(one >> 16 <= two >> 16);
+  const uint64_t mask = 0 - first_is_less;
+  const auto pick = [mask](const FlowEntry& x, const FlowEntry& y) {
+    const auto p = reinterpret_cast<uintptr_t>(x.line), q = reinterpret_cast<uintptr_t>(y.line);
+    return FlowEntry{reinterpret_cast<lb_flow_line*>(q ^ ((p ^ q) & mask)),
+                     y.index ^ ((x.index ^ y.index) & static_cast<uint32_t>(mask))};
+  };
+  const uint32_t harm = std::min(one, two) >> 16;
+  if (harm >= LB_FLOW_HARM_FLOW) return {.entry = pick(a, z), .other = pick(z, a), .must_judge = true};
+  evicted_once_ += harm < LB_FLOW_HARM_CLOSING;
+  evicted_closing_ += harm >= LB_FLOW_HARM_CLOSING;
+  return {.entry = pick(a, z), .other = {}};
+}
+
+}  // namespace
+
+void keep_flows(Batch& b, const Snapshot& s, FlowTracker& t) noexcept {
+  const uint64_t slots = b.live & (~b.known | t.work.copied);
+  if (slots == 0) return;
+  Keeper keeper(b, s, t);
+  for (const Slot i : Bits(slots))
+    if (!is_tcp(b.meta[i]) || !lb_flow_is_refused(b.meta[i].tcp)) keeper.keep(i);
+  keeper.keep_put_off();
 }
 
 uint32_t peek_flow(Batch& b, Slot i, const Snapshot& s, std::span<const FlowTable> tables, uint64_t now_ms) noexcept {

@@ -28,10 +28,6 @@ void hash_gathered(Batch& b, const lb_hash_key& key, uint64_t slots, const Set& 
 
 void hash_flows(Batch& b, const model::Snapshot& snapshot) noexcept {
   const lb_hash_key& key = snapshot.hash_key;
-  // Those of other slots among them, so that lanes are full.
-  if (b.usual.slots != 0)
-    net::hash_flows(key, b.usual.tuple, (64 - static_cast<uint32_t>(__builtin_clzll(b.usual.slots)) + 7) & ~7u,
-                    b.usual.hash.data());
   uint64_t ipv4 = 0, ipv6 = 0;
   for (Slot i : Bits(b.live & ~b.usual.slots)) (b.meta[i].family == 4 ? ipv4 : ipv6) |= 1ull << i;
   if (ipv4 != 0)

@@ -13,7 +13,7 @@
 namespace lb::stages {
 
 void run(Batch& b, const model::Snapshot& snapshot, FlowTracker* flows) noexcept {
-  recognise(b, snapshot);      // the usual packet -> addresses, ports, offsets, service
+  recognise(b, snapshot, flows != nullptr ? &flows->own() : nullptr);  // the usual packet -> all of the next three
   parse(b, snapshot);          // any other -> addresses, ports, offsets; what is not owned is punted
   find_listener(b, snapshot);  // its destination -> service
   hash_flows(b, snapshot);     // tuple -> 64 bits

@@ -131,11 +131,11 @@ const lb_listener_slot* read(Batch& b, Slot i, const Lookup& l) noexcept {
 
 }  // namespace
 
-void recognise(Batch& b, const Snapshot& snapshot) noexcept {
+void recognise(Batch& b, const Snapshot& snapshot, const FlowTable* flows) noexcept {
   if (snapshot.listeners.empty() || snapshot.address_bits.empty()) return;
   const Lookup lookup(b, snapshot);
   // What is traced wants to know the listener, which the many-at-once way does not tell.
-  if (b.trace == nullptr) recognise_usual(b, lookup);
+  if (b.trace == nullptr) recognise_usual(b, lookup, flows);
   uint64_t recognised = b.live;
   for (Slot i : Bits(b.live & ~b.usual.slots)) {
     const lb_listener_slot* slot = read(b, i, lookup);
@@ -149,7 +149,7 @@ void recognise(Batch& b, const Snapshot& snapshot) noexcept {
 
 void complete(Batch& b, uint64_t slots) noexcept {
   Usual& u = b.usual;
-  for (Slot i : Bits(slots & u.slots)) {
+  for (Slot i : Bits(slots & u.bare)) {
     Meta& m = b.meta[i];
     const uint64_t addresses = u.tuple.word[0][i], rest = u.tuple.word[1][i];
     const L4 l4 = {static_cast<uint32_t>(rest >> 32 & 0xff), static_cast<uint32_t>(rest), u.tcp[i]};
@@ -158,7 +158,7 @@ void complete(Batch& b, uint64_t slots) noexcept {
     store(m, l4, 4, sizeof(lb_eth), sizeof(lb_eth) + sizeof(lb_ipv4), u.ip_length[i], u.service[i]);
     m.hash = u.hash[i];
   }
-  u.slots &= ~slots;
+  u.bare &= ~slots;
 }
 
 }  // namespace lb::stages

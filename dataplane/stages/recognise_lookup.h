@@ -5,6 +5,7 @@
 
 #include "dataplane/model/snapshot.h"
 #include "dataplane/stages/batch.h"
+#include "dataplane/stages/flow_table.h"
 
 namespace lb::stages {
 
@@ -42,7 +43,8 @@ struct Lookup {
         bits(s.address_bits.data()),
         bits_mask(static_cast<uint32_t>(s.address_bits.size() * 64 - 1)),
         listeners(s.listeners.data()),
-        listeners_mask(static_cast<uint32_t>(s.listeners.size() - 1)) {}
+        listeners_mask(static_cast<uint32_t>(s.listeners.size() - 1)),
+        hash_key(s.hash_key) {}
   bool is_mac(uint64_t first_bytes) const noexcept { return (first_bytes ^ mac) << 16 == 0; }
   // Whether none of our addresses has this hash; what the bits leave open is for parse().
   bool surely_foreign(uint32_t hash) const noexcept {
@@ -67,9 +69,11 @@ struct Lookup {
   uint32_t bits_mask;
   const lb_listener_slot* listeners;
   uint32_t listeners_mask;
+  lb_hash_key hash_key;
 };
 
-// The usual packets among slots 0..n-1, eight at a time; none without AVX2. Fills Batch::usual.
-void recognise_usual(Batch& b, const Lookup& lookup) noexcept;
+// The usual packets among slots 0..n-1, eight at a time; none without AVX2. Fills Batch::usual. flows: the table whose
+// lines they will need, or null.
+void recognise_usual(Batch& b, const Lookup& lookup, const FlowTable* flows) noexcept;
 
 }  // namespace lb::stages

@@ -111,9 +111,22 @@ L4 read_l4(Lanes proto, Lanes bytes, Lanes second, Lanes fourth) noexcept {
   return {_mm256_or_si256(both(is_tcp, fits), both(is_udp, fits_udp)), both(is_tcp, tcp), is_udp};
 }
 
+// As lb_flow_first_line(), of four hashes, as pointers.
+Lanes first_lines(Lanes hash, const FlowTable& table) noexcept {
+  constexpr uint64_t kFactor = 0x9e3779b97f4a7c15ull;
+  const Lanes low = all(static_cast<uint32_t>(kFactor)), high = all(static_cast<uint32_t>(kFactor >> 32));
+  const Lanes crossed =
+      _mm256_add_epi64(_mm256_mul_epu32(_mm256_srli_epi64(hash, 32), low), _mm256_mul_epu32(hash, high));
+  const Lanes product = _mm256_add_epi64(_mm256_srli_epi64(_mm256_mul_epu32(hash, low), 32), crossed);
+  const Lanes index = _mm256_srli_epi64(_mm256_mul_epu32(product, all(table.count)), 32);
+  return _mm256_add_epi64(_mm256_slli_epi64(index, 6),
+                          _mm256_set1_epi64x(static_cast<long long>(reinterpret_cast<uintptr_t>(table.lines))));
+}
+
 class Reader {
  public:
-  Reader(Batch& b, const Lookup& lookup) noexcept : b_(b), lookup_(lookup) {
+  Reader(Batch& b, const Lookup& lookup, const FlowTable* flows) noexcept
+      : b_(b), lookup_(lookup), flows_(flows), start_(net::detail::init(lookup.hash_key)) {
     std::memset(nothing_, 0, sizeof nothing_);
     std::memcpy(nothing_, b.port_mac.data(), 2);
   }
@@ -136,9 +149,12 @@ class Reader {
  private:
   uint32_t judge(Slot first, const uint8_t* const* packet, Lanes frame_length) noexcept;
   uint32_t find_services(Slot first, uint32_t fine, Lanes dst, Lanes port_proto) noexcept;
+  void foresee(Slot first, uint32_t usual, uint32_t plain) noexcept;
 
   Batch& b_;
   const Lookup& lookup_;
+  const FlowTable* const flows_;
+  const net::detail::Sip4 start_;
   uint8_t nothing_[64];  // what a slot without a packet, or with a short one, looks like
   // What the packet before was sent to: the next one often is, too. Protocol 0 is none.
   uint32_t last_dst_ = 0, last_port_proto_ = 0, last_service_ = 0;
@@ -168,9 +184,24 @@ uint32_t Reader::judge(Slot first, const uint8_t* const* packet, Lanes frame_len
   const __m128i tcp = halves(read.tcp);
   _mm_storel_epi64(reinterpret_cast<__m128i*>(&u.tcp[first]), _mm_packus_epi16(tcp, tcp));
   const Lanes begins_or_ends = both(read.tcp, all(LB_TCP_SYN | LB_TCP_RST | LB_TCP_FIN));
-  u.plain |= static_cast<uint64_t>(bits_of(is(begins_or_ends, 0))) << first;
+  const uint32_t plain = bits_of(is(begins_or_ends, 0));
+  u.plain |= static_cast<uint64_t>(plain) << first;
   u.udp |= static_cast<uint64_t>(bits_of(read.is_udp)) << first;
+  net::hash_eight(start_, u.tuple, first, u.hash.data());
+  if (flows_ != nullptr) foresee(first, slots, plain);
   return slots;
+}
+
+// The lines come in while the next packets are judged. A packet that begins a flow will need its second one, too.
+void Reader::foresee(Slot first, uint32_t usual, uint32_t plain) noexcept {
+  Usual& u = b_.usual;
+  for (Slot i = first; i < first + kLanes; i += 4) {
+    const Lanes hash = _mm256_load_si256(reinterpret_cast<const Lanes*>(&u.hash[i]));
+    _mm256_store_si256(reinterpret_cast<Lanes*>(&u.line[i]), first_lines(hash, *flows_));
+  }
+  for (uint32_t k = 0; k < kLanes; k++) __builtin_prefetch(u.line[first + k], 0, 2);
+  for (const uint32_t k : Bits(usual & ~plain))
+    __builtin_prefetch(&flows_->lines[lb_flow_second_line(u.hash[first + k], flows_->count)], 0, 2);
 }
 
 uint32_t Reader::find_services(Slot first, uint32_t fine, Lanes dst, Lanes port_proto) noexcept {
@@ -199,19 +230,19 @@ uint32_t Reader::find_services(Slot first, uint32_t fine, Lanes dst, Lanes port_
 
 }  // namespace
 
-void recognise_usual(Batch& b, const Lookup& lookup) noexcept {
+void recognise_usual(Batch& b, const Lookup& lookup, const FlowTable* flows) noexcept {
   Usual& u = b.usual;
   u.slots = u.plain = u.udp = 0;
   // The first slots are live and no other ones: nothing has happened to the batch.
   const auto n = static_cast<uint32_t>(__builtin_popcountll(b.live));
-  Reader reader(b, lookup);
+  Reader reader(b, lookup, flows);
   uint64_t usual = 0;
   for (Slot first = 0; first < n; first += kLanes)
     usual |= static_cast<uint64_t>(reader.read(first, n - first < kLanes ? n - first : kLanes)) << first;
-  u.slots = usual;
+  u.slots = u.bare = usual;
 }
 #else
-void recognise_usual(Batch& b, const Lookup&) noexcept {
+void recognise_usual(Batch& b, const Lookup&, const FlowTable*) noexcept {
   b.usual.slots = b.usual.plain = b.usual.udp = 0;
 }
 #endif

@@ -72,10 +72,78 @@ void rewrite_one(Batch& b, Slot i, const Records& records) noexcept {
   if (outer != 0) write_outer(data - grow, ip, m, backend);
 }
 
+// One hop less; false when none would be left.
+bool take_hop(uint8_t* ip) noexcept {
+  uint32_t word;  // TTL, protocol, checksum
+  std::memcpy(&word, ip + offsetof(lb_ipv4, ttl), 4);
+  if ((word & 0xff) <= 1) return false;
+  word = lb_csum_decrement(word);
+  std::memcpy(ip + offsetof(lb_ipv4, ttl), &word, 4);
+  return true;
+}
+
+// RETURNS: those that are ready; the others do not fit, or have no hop left, and are as they were.
+template <uint32_t outer>
+uint64_t write(Batch& b, uint64_t slots, const lb_backend* backends) noexcept {
+  uint64_t ready = slots;
+  for (const Slot i : Bits(slots)) {
+    const lb_backend& backend = backends[b.usual.backend[i]];
+    uint8_t* const data = b.data[i];
+    uint8_t* const ip = data + sizeof(lb_eth);
+    const uint32_t length = b.usual.ip_length[i], headroom = b.headroom[i];
+    if (length + outer > backend.mtu || headroom < outer || !take_hop(ip)) {
+      ready &= ~(1ull << i);
+      continue;
+    }
+    b.length[i] = static_cast<uint16_t>(sizeof(lb_eth) + outer + length);
+    b.egress[i] = backend.port;
+    b.verdict[i] = Verdict::kForward;
+    const uint8_t tos = ip[offsetof(lb_ipv4, tos)];
+    uint8_t* const frame = data - outer;
+    if constexpr (outer == 0) {
+      std::memcpy(frame, backend.head, 12);
+    } else {
+      b.data[i] = frame;
+      b.headroom[i] = static_cast<uint16_t>(headroom - outer);
+    }
+    if constexpr (outer == sizeof(lb_ipv4))
+      lb_outer_ipv4(frame, &backend, LB_PROTO_IPIP, tos, static_cast<uint16_t>(length));
+    if constexpr (outer == sizeof(lb_ipv6))
+      lb_outer_ipv6(frame, &backend, LB_PROTO_IPIP, tos, static_cast<uint16_t>(length), lb_flow_label(b.usual.hash[i]));
+  }
+  return ready;
+}
+
+}  // namespace
+
+uint64_t rewrite_usual(Batch& b, const UsualFound& found, const Snapshot& snapshot) noexcept {
+  const lb_backend* const backends = snapshot.backends.data();
+  uint64_t ready = 0;
+  if (found.dsr != 0) ready |= write<0>(b, found.dsr, backends);
+  if (found.ipip4 != 0) ready |= write<sizeof(lb_ipv4)>(b, found.ipip4, backends);
+  if (found.ipip6 != 0) ready |= write<sizeof(lb_ipv6)>(b, found.ipip6, backends);
+  return ready;
+}
+
+namespace {
+
+// Those that a backend has just been chosen for.
+void rewrite_chosen(Batch& b, const Records& records, const Snapshot& snapshot) noexcept {
+  UsualFound found;
+  for (Slot i : Bits(b.live & b.usual.slots)) {
+    const uint16_t backend = b.meta[i].backend;
+    b.usual.backend[i] = backend;
+    found.add(1ull << i, records.services[b.usual.service[i]].forward == LB_FORWARD_IPIP,
+              records.backends[backend].flags);
+  }
+  b.live &= ~rewrite_usual(b, found, snapshot);
+}
+
 }  // namespace
 
 void rewrite(Batch& b, const Snapshot& snapshot) noexcept {
   const Records records = {snapshot.services.data(), snapshot.backends.data()};
+  if ((b.live & b.usual.slots) != 0) rewrite_chosen(b, records, snapshot);
   for (Slot i : b.slots()) rewrite_one(b, i, records);
 }
 

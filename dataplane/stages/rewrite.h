@@ -14,4 +14,21 @@ namespace lb::stages {
 
 void rewrite(Batch& b, const model::Snapshot& snapshot) noexcept;
 
+// Usual packets, by what is put in front of them; bit i: slot i, to Usual::backend.
+struct UsualFound {
+  uint64_t dsr = 0, ipip4 = 0, ipip6 = 0;
+
+  void add(uint64_t bit, bool is_tunnel, uint32_t backend_flags) noexcept {
+    if (!is_tunnel)
+      dsr |= bit;
+    else if ((backend_flags & LB_BACKEND_IPV6) != 0)
+      ipip6 |= bit;
+    else
+      ipip4 |= bit;
+  }
+};
+// The same and set_next_hop() for them: the frame as it leaves, its port, Verdict::kForward.
+// RETURNS: those that are ready. The others have no hop left, or do not fit; nothing has happened to them.
+uint64_t rewrite_usual(Batch& b, const UsualFound& found, const model::Snapshot& snapshot) noexcept;
+
 }  // namespace lb::stages

@@ -4,7 +4,7 @@
 //   in    Batch::usual with hash
 //   out   for those it sends: entry refreshed, data, length, headroom, egress, Verdict::kForward, usual.backend, and
 //         the bit in usual.sent; all others are as they were
-//   cost  a line of the flow table, prefetched some packets ahead; the backend's record
+//   cost  a line of the flow table, which recognise() asked for; the backend's record
 #pragma once
 
 #include "dataplane/model/snapshot.h"

@@ -32,7 +32,7 @@ def list_cases(test):
     """Names of the cases of an executable, `Suite.Case`."""
     if not is_gtest(test):
         return [test["name"]]
-    done = subprocess.run(test["cmd"] + ["--gtest_list_tests"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(test["cmd"] + ["--gtest_list_tests"], capture_output=True, text=True, errors="replace", timeout=60)
     cases, suite = [], ""
     for line in done.stdout.splitlines():
         name = line.split("#")[0].rstrip()

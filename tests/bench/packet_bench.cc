@@ -1,6 +1,7 @@
 // What a packet costs from the receive queue to the send queue, as a ratio to a MAC swap on the same queues. To be run
 // by scripts/bench, which reserves huge pages.
-//   packet_bench [--json] [--quick] [--stages] [--core N] [--macswap SECONDS] [--count io|generator|macswap|forward]
+//   packet_bench [--json] [--quick] [--stages] [--core N] [--macswap SECONDS] [--count
+//   io|generator|macswap|forward|new]
 #include <fmt/format.h>
 #include <pthread.h>
 #include <sched.h>
@@ -22,7 +23,7 @@ namespace {
 
 constexpr uint32_t kBuffers = 4096;
 constexpr uint32_t kQuickRounds = 80, kRounds = 250;
-constexpr uint32_t kCountedBatches = 200, kCountedFlows = 1000;
+constexpr uint32_t kCountedBatches = 200, kCountedFlows = 1000, kCountedTable = 65536;
 
 struct Options {
   bool json = false, quick = false, stages = false;
@@ -133,14 +134,21 @@ void count_instructions(Port port, const std::string& kind) {
     work = std::make_unique<Io>(port, &traffic);
   } else if (kind == "macswap") {
     work = std::make_unique<MacSwap>(port, &traffic);
+  } else if (kind == "new") {
+    table = std::make_unique<Table>(kCountedTable);
+    make_flows(port, world, *table, 3 * kCountedTable);
+    const TrafficOptions strangers{.flows = 0, .first = 0x20000000u, .syn = true};
+    auto forward = std::make_unique<Forward>(port, strangers, *world.ipip, &table->get());
+    forward->freeze(dpdk::flow_clock_ms());
+    work = std::move(forward);
   } else if (kind == "forward") {
-    table = std::make_unique<Table>(65536);
+    table = std::make_unique<Table>(kCountedTable);
     make_flows(port, world, *table, kCountedFlows);
     auto forward = std::make_unique<Forward>(port, o, *world.ipip, &table->get());
     forward->freeze(dpdk::flow_clock_ms());
     work = std::move(forward);
   } else {
-    die(fmt::format("--count counts io, generator, macswap or forward, not '{}'", kind));
+    die(fmt::format("--count counts io, generator, macswap, forward or new, not '{}'", kind));
   }
   counted_batches(*work);
   std::printf("%u\n", kCountedBatches * stages::kBatch);

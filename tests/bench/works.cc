@@ -145,7 +145,7 @@ void Forward::batch_by_stage(std::span<uint64_t> cycles) {
   stages::Batch& b = *batch_;
   const uint32_t n = take();
   stamp();
-  stages::recognise(b, snapshot_);
+  stages::recognise(b, snapshot_, flows_ != nullptr ? &flows_->own() : nullptr);
   stamp();
   stages::parse(b, snapshot_);
   stages::find_listener(b, snapshot_);
