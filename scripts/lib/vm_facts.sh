@@ -1,0 +1,30 @@
+# The VM in one place: where it lives, its NICs, how its guest sees them. Everything else reads it from here.
+# shellcheck shell=bash disable=SC2034
+#
+#   guest, root namespace        host, namespace $VM_NS        guest, to be given to namespaces
+#   0000:00:10.0 (wan) ========== wire wan: a bridge ========== 0000:00:11.0 (far end of wan)
+#   0000:00:12.0 (lan) ========== wire lan: a bridge ========== 0000:00:13.0 (far end of lan)
+#
+# Nothing of it touches an interface of the host: taps and bridges are in a namespace of their own, QEMU is too.
+
+VM_NAME=${LBD_VM:-}
+VM_DIR=/run/lbd-vm${VM_NAME:+-$VM_NAME}
+VM_NS=lbd-vm${VM_NAME:+-$VM_NAME}
+VM_CACHE=/var/cache/lbd-vm
+VM_ACCEL=${LBD_VM_ACCEL:-auto}
+# Bytes of IP on every wire: room for an outer header.
+VM_MTU=1600
+# One VM that was forgotten does not run for ever.
+VM_LIFETIME_S=14400
+# QEMU ends with (value << 1) | 1 of what the guest wrote to its exit port: value = rc + 16.
+VM_EXIT_PORT=0xf4
+VM_ORDERLY=33
+
+# NAME SLOT MAC WIRE QUEUES: every NIC is a virtio device behind the virtual IOMMU, and the first of a wire is for DPDK.
+VM_NICS=(
+  'wan 10 02:1b:d1:00:01:01 wan 2'
+  'wan-far 11 02:1b:d1:00:01:02 wan 1'
+  'lan 12 02:1b:d1:00:02:01 lan 2'
+  'lan-far 13 02:1b:d1:00:02:02 lan 1'
+)
+VM_WIRES=(wan lan)
