@@ -12,7 +12,6 @@ mount_system() {
   mount -t bpf bpf /sys/fs/bpf
   mount -t cgroup2 cgroup2 /sys/fs/cgroup
   mount -t tmpfs -o mode=755 run /run
-  mount -t tmpfs tmp /tmp
   mkdir -p /dev/pts /dev/shm /dev/hugepages
   mount -t devpts -o ptmxmode=666 devpts /dev/pts
   mount -t tmpfs shm /dev/shm

@@ -23,9 +23,13 @@ vm_nic_arguments() {
   local nic name slot mac queues more
   for nic in "${VM_NICS[@]}"; do
     read -r name slot mac _ queues <<<"$nic"
-    more=''
-    # 2 vectors a queue pair, one for control and one for changes of configuration.
-    [[ $queues -eq 1 ]] || more=",mq=on,vectors=$((2 * queues + 2)),rss=on,hash=on"
+    if [[ $queues -gt 1 ]]; then
+      # 2 vectors a queue pair, one for control and one for changes of configuration.
+      more=",mq=on,vectors=$((2 * queues + 2)),rss=on,hash=on"
+    else
+      # A far end sends whole packets with whole checksums, as what arrives from afar does.
+      more=,csum=off,gso=off,host_tso4=off,host_tso6=off,host_ecn=off,host_ufo=off,guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off
+    fi
     printf '%s\n' -netdev "tap,id=$name,ifname=t-$name,script=no,downscript=no,vhost=off$([[ $queues -eq 1 ]] || echo ",queues=$queues")" \
       -device "virtio-net-pci,netdev=$name,addr=0x$slot,mac=$mac,disable-legacy=on,iommu_platform=on,romfile=,host_mtu=$VM_MTU$more"
   done
