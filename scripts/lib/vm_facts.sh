@@ -16,6 +16,10 @@ VM_ACCEL=${LBD_VM_ACCEL:-auto}
 VM_MTU=1600
 # One VM that was forgotten does not run for ever.
 VM_LIFETIME_S=14400
+# All of tests/vm; they take some two minutes of an emulated CPU on a machine that does nothing else.
+VM_TEST_S=900
+# An emulated CPU under other load takes long to start.
+VM_BOOT_S=180
 # QEMU ends with (value << 1) | 1 of what the guest wrote to its exit port: value = rc + 16.
 VM_EXIT_PORT=0xf4
 VM_ORDERLY=33

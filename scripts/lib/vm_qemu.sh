@@ -77,7 +77,7 @@ vm_boot() {
   disown
   wait_until 10 vm_pid_known || { vm_tail; return 1; }
   process_write "$VM_DIR/qemu.pid" "$(<"$VM_DIR/qemu.pid-only")"
-  wait_until 120 vm_settled
+  wait_until "$VM_BOOT_S" vm_settled || true
   [[ -e $VM_DIR/ready ]] || { vm_tail; return 1; }
 }
 vm_pid_known() { [[ -s $VM_DIR/qemu.pid-only || -e $VM_DIR/qemu.rc ]]; }
