@@ -43,6 +43,7 @@ net::Result<EalOptions> eal_options(const model::Daemon& daemon, Log log) {
   return EalOptions{.workers = daemon.workers,
                     .huge_pages = daemon.huge_pages,
                     .memory_mb = memory_needed_mb(*plans, static_cast<uint32_t>(daemon.workers.size())),
+                    .pci = pci_addresses(*plans),
                     .log = std::move(log)};
 }
 

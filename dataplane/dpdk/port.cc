@@ -35,6 +35,14 @@ bool is_final(const net::Error& error) {
          error.code == net::Code::kNotFound;
 }
 
+// Several devices are one port: their queues are numbered on.
+void add_queues(std::vector<model::QueueCounters>& to, const std::vector<model::QueueCounters>& of_device) {
+  for (model::QueueCounters q : of_device) {
+    q.queue = static_cast<uint16_t>(to.size());
+    to.push_back(q);
+  }
+}
+
 }  // namespace
 
 DispatchKeys DispatchKeys::make() {
@@ -49,7 +57,9 @@ Port::~Port() = default;
 
 net::Result<std::unique_ptr<Port>> Port::open(const PortPlan& plan, const PortContext& context) {
   std::unique_ptr<Port> port(new Port(plan, context.workers));
-  net::Status opened = plan.interface ? port->open_interface(context) : port->open_device_string(context);
+  net::Status opened = plan.interface ? port->open_interface(context)
+                       : plan.pci     ? port->open_nic(context)
+                                      : port->open_device_string(context);
   if (opened) opened = port->share_queues(context);
   if (!opened)
     return net::Error{opened.error().code, fmt::format("port {}: {}", plan.port.name, opened.error().message)};
@@ -118,12 +128,27 @@ net::Status Port::open_af_packet(const PortContext& context) {
   return {};
 }
 
+net::Status Port::open_nic(const PortContext& context) {
+  auto device = Device::open({.name = plan_.pci->address,
+                              .arguments = {},
+                              .workers = workers_,
+                              .pool = (needs_large_buffers(plan_) ? *context.large_buffers : context.buffers).pool(),
+                              .nic_mtu = plan_.mtu,
+                              .rss_key = context.keys.rss},
+                             context.eal);
+  if (!device) return device.error();
+  mac_ = (*device)->mac();
+  driver_ = (*device)->driver();
+  largest_frame_ = plan_.largest_frame();
+  devices_.push_back(std::move(*device));
+  return {};
+}
+
 net::Status Port::open_device_string(const PortContext& context) {
-  const bool large = plan_.largest_frame() > kBufferRoom;
   auto device = Device::open({.name = plan_.device_name,
                               .arguments = plan_.device_arguments,
                               .workers = workers_,
-                              .pool = (large ? *context.large_buffers : context.buffers).pool(),
+                              .pool = (needs_large_buffers(plan_) ? *context.large_buffers : context.buffers).pool(),
                               .rss_key = context.keys.rss},
                              context.eal);
   if (!device) return device.error();
@@ -139,8 +164,8 @@ std::string Port::why_software(size_t rx_queues) const {
   if (workers_ == 1) return {};
   if (rx_queues < workers_) {
     const std::string less = fmt::format("{} receive queue(s) for {} workers", rx_queues, workers_);
-    return plan_.interface ? less + "; more, if the interface can: " + channels_command(*plan_.interface, workers_)
-                           : less;
+    if (plan_.interface) return less + "; more, if the interface can: " + channels_command(*plan_.interface, workers_);
+    return plan_.pci ? less + ", which is all that the NIC has" : less;
   }
   const Device& device = *devices_.front();
   return device.keeps_flows() ? "" : fmt::format("{} keeps no flow on one queue: {}", driver_, device.why_no_rss());
@@ -155,6 +180,10 @@ net::Status Port::share_queues(const PortContext& context) {
     for (uint16_t q = 0; q < device->tx_queues(); q++) tx.push_back({device->id(), q, largest_frame_, nullptr});
   }
   const std::string why = why_software(rx.size());
+  if (!why.empty())
+    dispatch_by_ = "software: " + why;
+  else if (workers_ > 1)
+    dispatch_by_ = plan_.interface ? "kernel" : "rss";
   if (!why.empty()) context.log(fmt::format("port {}: flows are dispatched in software: {}", plan_.port.name, why));
   auto dispatch = DispatchRings::make(rx, tx, workers_, !why.empty(), context.keys.spread);
   if (!dispatch) return dispatch.error();
@@ -174,6 +203,7 @@ model::PortCounters Port::counters() const {
   c.port = plan_.id;
   c.name = plan_.port.name;
   c.device = plan_.port.device;
+  c.dispatch = dispatch_by_;
   c.driver = driver_;
   if (plan_.interface) c.ifname = plan_.interface->name;
   c.mac = mac_;
@@ -188,7 +218,13 @@ model::PortCounters Port::counters() const {
     c.tx_bytes += d.tx_bytes;
     c.rx_lost += d.rx_lost;
     c.tx_lost += d.tx_lost;
+    add_queues(c.rx_queues, d.rx_queues);
+    add_queues(c.tx_queues, d.tx_queues);
   }
+  // As DispatchRings gives them out.
+  for (model::QueueCounters& q : c.rx_queues) q.worker = net::WorkerId(static_cast<uint16_t>(q.queue % workers_));
+  for (model::QueueCounters& q : c.tx_queues)
+    if (q.queue < workers_) q.worker = net::WorkerId(q.queue);
   return c;
 }
 

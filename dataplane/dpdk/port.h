@@ -1,5 +1,6 @@
-// One configured port: a kernel interface (AF_XDP, else AF_PACKET) or a DPDK device string. Opening decides which, says
-// why when it is the second best, and gives every worker the queues it needs. Control thread.
+// One configured port: a kernel interface (AF_XDP, else AF_PACKET), a NIC by its PCI address or a DPDK device string.
+// Opening decides which, says why when it is the second best, and gives every worker the queues it needs. Control
+// thread.
 #pragma once
 
 #include <array>
@@ -56,6 +57,7 @@ class Port {
   net::Status open_interface(const PortContext& context);
   net::Status open_af_xdp(const PortContext& context);
   net::Status open_af_packet(const PortContext& context);
+  net::Status open_nic(const PortContext& context);
   net::Status open_device_string(const PortContext& context);
   net::Status share_queues(const PortContext& context);
   std::string why_software(size_t rx_queues) const;
@@ -65,7 +67,7 @@ class Port {
   net::Mac mac_;
   bool kernel_copy_ = false;
   uint16_t largest_frame_ = 0;
-  std::string driver_;
+  std::string driver_, dispatch_by_;
   // Destroyed bottom up: sockets first, then the filter that feeds them, then the interface gets its offloads back.
   std::unique_ptr<OffloadsOff> offloads_;
   std::unique_ptr<model::OwnedFilter> filter_;
