@@ -32,6 +32,16 @@ SERVICES = {
 VIPS = [vip for vips, _, _ in SERVICES.values() for vip in vips]
 TUNNELLED = [vip for vips, _, mode in SERVICES.values() if mode == "ipip" for vip in vips]
 IPVS_VIPS = ["192.0.2.30", "2001:db8:0:1::30"]
+# Through a second lbd, in namespace x, on interfaces of the kernel.
+X_SERVICES = {
+    "xdsr": (["192.0.2.40"], 4, "dsr"),
+    "xtun": (["192.0.2.41", "2001:db8:0:1::41"], 4, "ipip"),
+    "xtun6": (["192.0.2.42", "2001:db8:0:1::42"], 6, "ipip"),
+}
+X_VIPS = [vip for vips, _, _ in X_SERVICES.values() for vip in vips]
+X_TUNNELLED = [vip for vips, _, mode in X_SERVICES.values() if mode == "ipip" for vip in vips]
+X_WAN = ("203.0.114.2", "2001:db8:aa::2")
+X_LAN = ("10.1.0.4", "2001:db8:b::4")
 # How a backend's kernel undoes ipip: name -> rest of `ip link add`. 4 in 4, 6 in 4, both in 6.
 DECAP = {
     "d44": "type ipip local {v4} remote any",
@@ -65,9 +75,26 @@ def build():
     for host in BACKENDS:
         _host(host, (backend_address(host, 4), backend_address(host, 6)), ("10.1.0.1", "2001:db8:b::1"), [24, 64])
         addresses = {"v4": backend_address(host, 4), "v6": backend_address(host, 6)}
-        ip([f"address add {vip} dev lo {'nodad' if is6(vip) else ''}" for vip in VIPS + IPVS_VIPS] +
+        ip([f"address add {vip} dev lo {'nodad' if is6(vip) else ''}" for vip in VIPS + IPVS_VIPS + X_VIPS] +
            [f"link add {name} {how.format(**addresses)}" for name, how in DECAP.items()], host)
     decapsulation(True)
+
+
+def build_x():
+    """Namespace x, between r and the backends like lbd itself, by veths of two queues."""
+    ip(["netns add x"])
+    _settings("x")
+    queues = "numrxqueues 2 numtxqueues 2"
+    ip([f"link add {name} mtu 1600 {queues} netns x type veth peer name x{name} mtu 1600 {queues} netns r" for name in ("wan", "lan")])
+    for ns, prefix in (("x", ""), ("r", "x")):
+        for name in ("wan", "lan"):
+            # A veth leaves TCP checksums to hardware that is not there; the datapath would pass them on undone.
+            run("ethtool", "-K", prefix + name, "tx", "off", "tso", "off", "gso", "off", "gro", "off", ns=ns)
+    ip(["link set dev xlan master br0 up", "link set dev xwan up", "address add 203.0.114.1/24 dev xwan", "address add 2001:db8:aa::1/64 dev xwan nodad"] +
+       [f"route add {vip} via {X_WAN[is6(vip)]}" for vip in X_VIPS], "r")
+    ip(["link set lo up", "link set dev wan up", "link set dev lan up"] +
+       [f"address add {a}/{64 if is6(a) else 24} dev {name} {'nodad' if is6(a) else ''}" for name, both in (("wan", X_WAN), ("lan", X_LAN)) for a in both] +
+       [f"route add default via {gateway}" for gateway in ("203.0.114.1", "2001:db8:aa::1")], "x")
 
 
 def decapsulation(on):
@@ -116,15 +143,15 @@ def twin_addresses(wan="lbd-wan", lan="lbd-lan"):
     ip(lines)
 
 
-def configuration(folder, devices, workers="[0, 1]"):
-    """lbd's, for ports wan and lan on these devices."""
+def configuration(folder, devices, services=None, huge_pages="on"):
+    """lbd's, for ports wan and lan on these devices; two workers."""
     ports = "\n".join(f'      - {{name: {name}, device: "{device}", mtu: {1500 if name == "wan" else 1600}}}'
                       for name, device in devices.items())
     pools = "\n".join(f"  fe{family}:\n    backends:\n" + "\n".join(
         f'      - {{name: {b}, address: "{backend_address(b, family)}", weight: {w}}}' for b, w in BACKENDS.items()) for family in (4, 6))
-    services = "\n".join("  %s: {listen: [%s], pool: fe%d, forward: %s}" % (
+    texts = "\n".join("  %s: {listen: [%s], pool: fe%d, forward: %s}" % (
         name, ", ".join(f'"{f"[{v}]" if is6(v) else v}:{port}/tcp"' for v in vips for port in (80, 9000)), family, mode)
-        for name, (vips, family, mode) in SERVICES.items())
+        for name, (vips, family, mode) in (services or SERVICES).items())
     return f"""version: 1
 daemon:
   engine: dpdk
@@ -133,15 +160,15 @@ daemon:
   hash-key-file: {folder}/hash-key
   flows: 65536
   dpdk:
-    workers: {workers}
-    huge-pages: on
+    workers: [0, 1]
+    huge-pages: {huge_pages}
     idle: sleep
     ports:
 {ports}
 pools:
 {pools}
 services:
-{services}
+{texts}
 """
 
 

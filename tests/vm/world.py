@@ -11,6 +11,14 @@ from guest import PCI, wait_for, run
 FOLDER = Path("/run/lbd")
 
 
+def settled(daemon):
+    """Every backend has a next hop."""
+    def eligible():
+        backends = daemon.json("backend", "list")["backends"]
+        return len(backends) == 2 * len(network.BACKENDS) and all(b["eligible"] for b in backends)
+    wait_for("all backends are eligible", eligible)
+
+
 class World:
     def __enter__(self):
         network.build()
@@ -32,15 +40,8 @@ class World:
             self.daemon = Daemon(FOLDER, network.configuration(FOLDER, PCI))
             self.daemon.start()
             network.twin_addresses()
-            self.settled()
+            settled(self.daemon)
         return self.daemon
-
-    def settled(self):
-        """Every backend has a next hop; those that only the kernel reaches are found by asking it."""
-        def eligible():
-            backends = self.daemon.json("backend", "list")["backends"]
-            return len(backends) == 2 * len(network.BACKENDS) and all(b["eligible"] for b in backends)
-        wait_for("all backends are eligible", eligible)
 
     def stop(self):
         if self.daemon and self.daemon.process:
