@@ -97,6 +97,12 @@ def build_x():
        [f"route add default via {gateway}" for gateway in ("203.0.114.1", "2001:db8:aa::1")], "x")
 
 
+def larger_x(mtu):
+    """Both links of x, at both ends."""
+    for ns, prefix in (("x", ""), ("r", "x")):
+        ip([f"link set dev {prefix}{name} mtu {mtu}" for name in ("wan", "lan")], ns)
+
+
 def decapsulation(on):
     """The kernel's, at every backend."""
     for host in BACKENDS:
@@ -143,9 +149,9 @@ def twin_addresses(wan="lbd-wan", lan="lbd-lan"):
     ip(lines)
 
 
-def configuration(folder, devices, services=None, huge_pages="on"):
+def configuration(folder, devices, services=None, huge_pages="on", mtu=None):
     """lbd's, for ports wan and lan on these devices; two workers."""
-    ports = "\n".join(f'      - {{name: {name}, device: "{device}", mtu: {1500 if name == "wan" else 1600}}}'
+    ports = "\n".join(f'      - {{name: {name}, device: "{device}", mtu: {mtu or (1500 if name == "wan" else 1600)}}}'
                       for name, device in devices.items())
     pools = "\n".join(f"  fe{family}:\n    backends:\n" + "\n".join(
         f'      - {{name: {b}, address: "{backend_address(b, family)}", weight: {w}}}' for b, w in BACKENDS.items()) for family in (4, 6))

@@ -17,6 +17,15 @@ def answered(vip, count=REQUESTS):
     return names
 
 
+def nobody_answers(vips):
+    for vip in vips:
+        try:
+            got = fetch(vip, timeout=2.0)
+        except TimeoutError:
+            continue
+        raise AssertionError(f"{vip} answered: {got}")
+
+
 def test_every_service_answers(world):
     lbd = world.lbd()
     before = lbd.totals()
@@ -34,12 +43,7 @@ def test_without_decapsulation_only_dsr_answers(world):
     world.lbd()
     network.decapsulation(False)
     try:
-        for vip in TUNNELLED:
-            try:
-                got = fetch(vip, timeout=2.0)
-            except TimeoutError:
-                continue
-            raise AssertionError(f"{vip} answered without decapsulation: {got}")
+        nobody_answers(TUNNELLED)
         for vip in set(VIPS) - set(TUNNELLED):
             answered(vip, 2)
     finally:
