@@ -43,6 +43,16 @@ void add_queues(std::vector<model::QueueCounters>& to, const std::vector<model::
   }
 }
 
+void count_twin(model::PortCounters& c, const Twin& twin) {
+  const TwinCounters t = twin.counters();
+  c.ifname = c.twin = twin.name();
+  c.link_up = twin.link_up();
+  c.to_kernel = t.to_kernel;
+  c.to_kernel_lost = t.to_kernel_lost;
+  c.from_kernel = t.from_kernel;
+  c.from_kernel_lost = t.from_kernel_lost;
+}
+
 }  // namespace
 
 DispatchKeys DispatchKeys::make() {
@@ -60,6 +70,7 @@ net::Result<std::unique_ptr<Port>> Port::open(const PortPlan& plan, const PortCo
   net::Status opened = plan.interface ? port->open_interface(context)
                        : plan.pci     ? port->open_nic(context)
                                       : port->open_device_string(context);
+  if (opened && plan.twin) opened = port->open_twin(context);
   if (opened) opened = port->share_queues(context);
   if (!opened)
     return net::Error{opened.error().code, fmt::format("port {}: {}", plan.port.name, opened.error().message)};
@@ -159,6 +170,30 @@ net::Status Port::open_device_string(const PortContext& context) {
   return {};
 }
 
+net::Status Port::open_twin(const PortContext& context) {
+  auto twin = Twin::open({.name = plan_.port.twin_name(),
+                          .mac = mac_,
+                          .mtu = plan_.mtu,
+                          .largest_frame = largest_frame_,
+                          .pool = (needs_large_buffers(plan_) ? *context.large_buffers : context.buffers).pool()},
+                         *devices_.front());
+  if (!twin) return twin.error();
+  twin_ = std::move(*twin);
+  const auto mac = twin_->mac();
+  if (!mac) return mac.error();
+  mac_ = *mac;  // of a device that has none (net_ring), the kernel's choice
+  context.log(fmt::format("port {}: {} {} stands for it in the kernel", plan_.port.name,
+                          twin_->adopted() ? "the interface" : "the new interface", twin_->name()));
+  return {};
+}
+
+// Ports have different workers, as far as there are some.
+std::optional<Relay> Port::twin_relay_of(uint32_t worker) const {
+  const size_t senders = std::min<size_t>(workers_, devices_.front()->tx_queues());
+  if (!twin_ || worker != net::raw(plan_.id) % senders) return std::nullopt;
+  return Relay{twin_->from_kernel(), dispatch_->tx_of(worker)};
+}
+
 // Empty: every worker has a receive queue, and a flow stays with one.
 std::string Port::why_software(size_t rx_queues) const {
   if (workers_ == 1) return {};
@@ -176,7 +211,11 @@ net::Status Port::share_queues(const PortContext& context) {
   std::vector<TxQueue> tx;
   for (const auto& device : devices_) {
     for (uint16_t q = 0; q < device->rx_queues(); q++)
-      rx.push_back({device->id(), q, mac_.bytes, kernel_copy_, nullptr, nullptr});
+      rx.push_back({.device = device->id(),
+                    .queue = q,
+                    .mac = mac_.bytes,
+                    .kernel_copy = kernel_copy_,
+                    .punts = twin_ ? &twin_->punts() : nullptr});
     for (uint16_t q = 0; q < device->tx_queues(); q++) tx.push_back({device->id(), q, largest_frame_, nullptr});
   }
   const std::string why = why_software(rx.size());
@@ -206,9 +245,10 @@ model::PortCounters Port::counters() const {
   c.dispatch = dispatch_by_;
   c.driver = driver_;
   if (plan_.interface) c.ifname = plan_.interface->name;
+  if (twin_) count_twin(c, *twin_);
   c.mac = mac_;
   c.mtu = plan_.mtu;
-  c.link_up = plan_.interface ? interface_link_up(plan_.interface->name) : devices_[0]->link_up();
+  if (!twin_) c.link_up = plan_.interface ? interface_link_up(plan_.interface->name) : devices_[0]->link_up();
   for (const auto& device : devices_) {
     const DeviceCounters d = device->counters();
     c.queues = static_cast<uint16_t>(c.queues + device->rx_queues());

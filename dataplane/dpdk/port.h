@@ -16,6 +16,7 @@
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/port_plan.h"
 #include "dataplane/dpdk/queues.h"
+#include "dataplane/dpdk/twin.h"
 #include "dataplane/model/engine.h"
 #include "dataplane/model/owned_filter.h"
 
@@ -48,6 +49,8 @@ class Port {
   const DispatchRings& queues() const { return *dispatch_; }
   // The addresses that the kernel no longer sees. Ports without a kernel interface have nothing to tell.
   net::Status set_owned(std::span<const net::Address> addresses);
+  Twin* twin() const { return twin_.get(); }                  // null: it has none
+  std::optional<Relay> twin_relay_of(uint32_t worker) const;  // what that worker sends for the kernel
   net::Mac mac() const { return mac_; }
   bool kernel_copy() const { return kernel_copy_; }
   model::PortCounters counters() const;
@@ -59,6 +62,7 @@ class Port {
   net::Status open_af_packet(const PortContext& context);
   net::Status open_nic(const PortContext& context);
   net::Status open_device_string(const PortContext& context);
+  net::Status open_twin(const PortContext& context);
   net::Status share_queues(const PortContext& context);
   std::string why_software(size_t rx_queues) const;
 
@@ -72,6 +76,7 @@ class Port {
   std::unique_ptr<OffloadsOff> offloads_;
   std::unique_ptr<model::OwnedFilter> filter_;
   std::vector<std::unique_ptr<Device>> devices_;  // AF_XDP: one per receive queue; else one
+  std::unique_ptr<Twin> twin_;
   std::optional<DispatchRings> dispatch_;
 };
 

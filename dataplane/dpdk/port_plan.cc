@@ -8,6 +8,7 @@
 #include "dataplane/dpdk/buffers.h"
 #include "dataplane/dpdk/dispatch_rings.h"
 #include "dataplane/dpdk/pci_port.h"
+#include "dataplane/dpdk/twin.h"
 
 namespace lb::dpdk {
 namespace {
@@ -63,7 +64,7 @@ net::Status plan_interface(PortPlan& plan) {
 
 }  // namespace
 
-net::Result<std::vector<PortPlan>> plan_ports(std::span<const model::Port> ports, const net::PciBus& bus) {
+net::Result<std::vector<PortPlan>> plan_ports(std::span<const model::Port> ports, TwinsFor twins, const net::PciBus& bus) {
   std::vector<PortPlan> plans;
   for (const model::Port& port : ports) {
     PortPlan plan;
@@ -73,9 +74,11 @@ net::Result<std::vector<PortPlan>> plan_ports(std::span<const model::Port> ports
       auto device = usable_pci_device(bus, *address);
       if (!device) return prefixed(plan, device.error());
       plan.pci = std::move(*device);
+      plan.twin = true;
       plan.mtu = port.mtu.value_or(1500);
     } else if (!interface_exists(port.device) && is_device_string(port.device)) {
       const size_t comma = port.device.find(',');
+      plan.twin = twins == TwinsFor::kDeviceStrings;
       plan.device_name = port.device.substr(0, comma);
       if (comma != std::string::npos) plan.device_arguments = port.device.substr(comma + 1);
       plan.mtu = port.mtu.value_or(1500);
@@ -109,6 +112,7 @@ uint32_t buffers_needed(std::span<const PortPlan> plans, uint32_t workers) {
   for (const PortPlan& plan : plans) {
     count += plan.interface ? std::max(plan.interface->queues, workers) * kAfXdpBuffers : workers * kDeviceBuffers;
     if (!plan.interface || plan.interface->queues < workers) count += (workers - 1) * kRingBuffers;
+    if (plan.twin) count += Twin::buffers_needed();
   }
   return count;
 }

@@ -15,6 +15,10 @@
 
 namespace lb::dpdk {
 
+// Which ports get a twin in the kernel: NICs, since nothing else can stand for them there. What is on the other side of
+// a DPDK device string lbd does not know; tests ask for twins of those too.
+enum class TwinsFor : uint8_t { kNics, kDeviceStrings };
+
 struct PortPlan {
   net::PortId id{};
   model::Port port;
@@ -22,12 +26,13 @@ struct PortPlan {
   std::optional<net::PciDevice> pci;          // else a DPDK device string
   std::string device_name, device_arguments;  // of the device string: net_pcap0 and rx_pcap=a,tx_pcap=b
   uint16_t mtu = 1500;
+  bool twin = false;
   // Ethernet header and two VLAN tags around the largest IP packet.
   uint16_t largest_frame() const { return static_cast<uint16_t>(mtu + 22); }
 };
 
 // ERRORS: kNotFound (no such interface), kUnavailable (interface down), kInvalid (mtu); those of usable_pci_device().
-net::Result<std::vector<PortPlan>> plan_ports(std::span<const model::Port> ports,
+net::Result<std::vector<PortPlan>> plan_ports(std::span<const model::Port> ports, TwinsFor twins = TwinsFor::kNics,
                                               const net::PciBus& bus = net::PciBus());
 
 // The NICs that DPDK may touch.

@@ -33,10 +33,11 @@ TEST_F(PciPort, BoundToVfioIsTaken) {
   const net::PciBus bus(sysfs_.root());
   ASSERT_TRUE(usable_pci_device(bus, kNic));
   const model::Port port{.name = "wan", .device = "3B:00.0", .mtu = {}};
-  const auto plans = plan_ports({&port, 1}, bus);
+  const auto plans = plan_ports({&port, 1}, TwinsFor::kNics, bus);
   ASSERT_TRUE(plans) << plans.error().message;
   EXPECT_EQ(plans->front().mtu, 1500);
   EXPECT_FALSE(plans->front().interface);
+  EXPECT_TRUE(plans->front().twin);
   EXPECT_EQ(pci_addresses(*plans), std::vector<std::string>{kNic});
 }
 
@@ -45,7 +46,7 @@ TEST_F(PciPort, InUseByTheKernel) {
   sysfs_.add_driver("vfio-pci");
   sysfs_.add_interface(kNic, "ens1f0");
   const model::Port port{.name = "wan", .device = kNic, .mtu = {}};
-  const auto plans = plan_ports({&port, 1}, net::PciBus(sysfs_.root()));
+  const auto plans = plan_ports({&port, 1}, TwinsFor::kNics, net::PciBus(sysfs_.root()));
   ASSERT_FALSE(plans);
   EXPECT_EQ(plans.error().code, net::Code::kUnavailable);
   EXPECT_EQ(
