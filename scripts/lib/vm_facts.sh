@@ -4,6 +4,7 @@
 #   guest, root namespace        host, namespace $VM_NS        guest, to be given to namespaces
 #   0000:00:10.0 (wan) ========== wire wan: a bridge ========== 0000:00:11.0 (far end of wan)
 #   0000:00:12.0 (lan) ========== wire lan: a bridge ========== 0000:00:13.0 (far end of lan)
+#   0000:00:14.0 (aux) ========== wire aux: a bridge ========== 0000:00:15.0 (far end of aux)
 #
 # Nothing of it touches an interface of the host: taps and bridges are in a namespace of their own, QEMU is too.
 
@@ -24,11 +25,14 @@ VM_BOOT_S=180
 VM_EXIT_PORT=0xf4
 VM_ORDERLY=33
 
-# NAME SLOT MAC WIRE QUEUES: every NIC is a virtio device behind the virtual IOMMU, and the first of a wire is for DPDK.
+# NAME SLOT MAC WIRE QUEUES RSS: every NIC is a virtio device behind the virtual IOMMU, and the first of a wire is for DPDK. One has
+# several queues and no RSS: QEMU spreads what comes in as it likes.
 VM_NICS=(
-  'wan 10 02:1b:d1:00:01:01 wan 2'
-  'wan-far 11 02:1b:d1:00:01:02 wan 1'
-  'lan 12 02:1b:d1:00:02:01 lan 2'
-  'lan-far 13 02:1b:d1:00:02:02 lan 1'
+  'wan 10 02:1b:d1:00:01:01 wan 2 on'
+  'wan-far 11 02:1b:d1:00:01:02 wan 1 off'
+  'lan 12 02:1b:d1:00:02:01 lan 2 on'
+  'lan-far 13 02:1b:d1:00:02:02 lan 1 off'
+  'aux 14 02:1b:d1:00:03:01 aux 2 off'
+  'aux-far 15 02:1b:d1:00:03:02 aux 1 off'
 )
-VM_WIRES=(wan lan)
+VM_WIRES=(wan lan aux)

@@ -6,44 +6,44 @@ VM_BOOT_MODULES=(virtio_pci 9pnet_virtio 9p overlay)
 
 # vm_kernel: sets KERNEL_DIR (vmlinux, initrd, lib/modules/VERSION) and KERNEL_VERSION; makes what is missing.
 vm_kernel() {
-  local package
-  package=$(vm_kernel_package)
-  KERNEL_VERSION=${package#linux-image-}
-  KERNEL_DIR=$VM_CACHE/$KERNEL_VERSION
   install -d -m 755 "$VM_CACHE"
-  if [[ ! -e $KERNEL_DIR/vmlinux ]]; then
-    step "Kernel $KERNEL_VERSION of the guest" \
-      "the package $package could not be had. Check the network and the sources in /etc/apt, run 'apt-get update', then this again." \
-      vm_kernel_unpack "$package"
+  KERNEL_VERSION=$(vm_kernel_cached)
+  if [[ -z $KERNEL_VERSION ]]; then
+    step "A kernel for the guest" \
+      "no kernel could be had. Check the network and the sources in /etc/apt, then run this again." vm_kernel_fetch
+    KERNEL_VERSION=$(vm_kernel_cached)
   fi
+  KERNEL_DIR=$VM_CACHE/$KERNEL_VERSION
   if ! cmp -s "$LBD_ROOT/scripts/lib/vm_init.sh" "$KERNEL_DIR/init"; then
     step "Initial file system of the guest" "the initial file system could not be built; its output is above." vm_initrd
   fi
 }
-
-# What linux-image-amd64 stands for today. Without a network the newest that is in the cache.
-vm_kernel_package() {
-  local package
-  package=$(apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9][^ ]*\)$/\1/p' | head -n 1)
-  [[ -n $package ]] || package=$(find "$VM_CACHE" -mindepth 1 -maxdepth 1 -name '[0-9]*' -printf 'linux-image-%f\n' 2>/dev/null | sort -V | tail -n 1)
-  [[ -n $package ]] || die "apt knows no linux-image-amd64. Run: apt-get update"
-  printf '%s' "$package"
+# The newest that is whole.
+vm_kernel_cached() {
+  find "$VM_CACHE" -mindepth 2 -maxdepth 2 -path '*/[0-9]*/vmlinux' | sed 's|.*/\([^/]*\)/vmlinux$|\1|' | sort -V | tail -n 1
 }
 
+# What linux-image-amd64 stands for today; lists of packages that are too old name one that is gone.
+vm_kernel_package() { apt-cache depends linux-image-amd64 | sed -n 's/^ *Depends: \(linux-image-[0-9][^ ]*\)$/\1/p' | head -n 1; }
+vm_kernel_fetch() {
+  vm_kernel_unpack "$(vm_kernel_package)" || { apt-get -qq update && vm_kernel_unpack "$(vm_kernel_package)"; }
+}
+
+# vm_kernel_unpack PACKAGE
 vm_kernel_unpack() {
-  local new=$KERNEL_DIR.new
+  local version=${1#linux-image-} new=$VM_CACHE/new
   rm -rf "$new"
   mkdir -p "$new"
-  (cd "$new" && apt-get -qq -o APT::Sandbox::User=root -o Acquire::Retries=3 download "$1")
+  (cd "$new" && apt-get -qq -o APT::Sandbox::User=root -o Acquire::Retries=3 download "$1") || return 1
   # What a virtual machine without screen and disks never loads is half of it.
   dpkg-deb --fsys-tarfile "$new"/*.deb | tar -C "$new" -x --exclude='*/drivers/gpu' --exclude='*/drivers/media' --exclude='*/sound' \
     --exclude='*/drivers/scsi' --exclude='*/drivers/net/wireless' --exclude='*/drivers/net/ethernet' ./boot ./lib
   rm "$new"/*.deb
-  depmod -b "$new" "$KERNEL_VERSION"
+  depmod -b "$new" "$version"
   # Started as it is (PVH), the kernel need not unpack itself, which takes an emulated CPU five seconds.
-  "$PYTHON" "$LBD_ROOT/scripts/lib/vm_vmlinux.py" "$new/boot/vmlinuz-$KERNEL_VERSION" "$new/vmlinux"
-  rm -rf "$new/boot" "$KERNEL_DIR"
-  mv "$new" "$KERNEL_DIR"
+  "$PYTHON" "$LBD_ROOT/scripts/lib/vm_vmlinux.py" "$new/boot/vmlinuz-$version" "$new/vmlinux"
+  rm -rf "$new/boot"
+  mv "$new" "$VM_CACHE/$version"
 }
 
 # busybox, the modules that reach the host's files, in order, and init.

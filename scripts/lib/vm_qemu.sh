@@ -3,14 +3,14 @@
 
 # The wires: a bridge with a tap for each of its NICs, in a namespace where there is nothing else.
 vm_wires_up() {
-  local nic wire name queues
+  local nic wire name queues _
   ip netns add "$VM_NS"
   ip netns exec "$VM_NS" sysctl -q -w net.ipv6.conf.default.disable_ipv6=1 net.ipv6.conf.all.disable_ipv6=1
   {
     # A hub: it learns nothing, so that a frame always comes out at the other end.
     for wire in "${VM_WIRES[@]}"; do echo "link add $wire type bridge stp_state 0 forward_delay 0 mcast_snooping 0 ageing_time 0"; done
     for nic in "${VM_NICS[@]}"; do
-      read -r name _ _ wire queues <<<"$nic"
+      read -r name _ _ wire queues _ <<<"$nic"
       echo "tuntap add dev t-$name mode tap vnet_hdr $([[ $queues -eq 1 ]] || echo multi_queue)"
       echo "link set t-$name master $wire mtu $VM_MTU up"
     done
@@ -20,12 +20,12 @@ vm_wires_up() {
 
 # vm_nic_arguments: a line an argument.
 vm_nic_arguments() {
-  local nic name slot mac queues more
+  local nic name slot mac queues rss more
   for nic in "${VM_NICS[@]}"; do
-    read -r name slot mac _ queues <<<"$nic"
+    read -r name slot mac _ queues rss <<<"$nic"
     if [[ $queues -gt 1 ]]; then
       # 2 vectors a queue pair, one for control and one for changes of configuration.
-      more=",mq=on,vectors=$((2 * queues + 2)),rss=on,hash=on"
+      more=",mq=on,vectors=$((2 * queues + 2)),rss=$rss,hash=$rss"
     else
       # A far end sends whole packets with whole checksums, as what arrives from afar does.
       more=,csum=off,gso=off,host_tso4=off,host_tso6=off,host_ecn=off,host_ufo=off,guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off
@@ -70,15 +70,24 @@ vm_boot() {
   mapfile -t arguments < <(vm_command_line "$1" "$2" "$3")
   [[ $VM_ACCEL == count ]] || mapfile -t -O "${#arguments[@]}" arguments < <(vm_nic_arguments)
   (
+    vm_close_files
     rc=0
     ip netns exec "$VM_NS" timeout -s KILL "$4" qemu-system-x86_64 "${arguments[@]}" </dev/null >"$VM_DIR/qemu.log" 2>&1 || rc=$?
     echo "$rc" >"$VM_DIR/qemu.rc"
-  ) 9>&- &
+  ) &
   disown
   wait_until 10 vm_pid_known || { vm_tail; return 1; }
   process_write "$VM_DIR/qemu.pid" "$(<"$VM_DIR/qemu.pid-only")"
   wait_until "$VM_BOOT_S" vm_settled || true
   [[ -e $VM_DIR/ready ]] || { vm_tail; return 1; }
+}
+# A lock that whoever called this holds is not held on by a VM that stays.
+vm_close_files() {
+  local fd
+  for fd in /proc/self/fd/*; do
+    fd=${fd##*/}
+    if [[ $fd -gt 2 ]]; then exec {fd}>&-; fi
+  done
 }
 vm_pid_known() { [[ -s $VM_DIR/qemu.pid-only || -e $VM_DIR/qemu.rc ]]; }
 vm_settled() { [[ -e $VM_DIR/ready || -e $VM_DIR/qemu.rc ]]; }

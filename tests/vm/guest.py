@@ -15,7 +15,8 @@ TOOLS = BUILD / "tests" / "tools"
 
 # As scripts/lib/vm_facts.sh has them.
 PCI = {"wan": "0000:00:10.0", "lan": "0000:00:12.0"}
-FAR = {"wan": "0000:00:11.0", "lan": "0000:00:13.0"}
+AUX = "0000:00:14.0"  # two queues, no RSS
+FAR = {"wan": "0000:00:11.0", "lan": "0000:00:13.0", "aux": "0000:00:15.0"}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000

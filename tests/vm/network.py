@@ -1,18 +1,19 @@
-"""The network of the tests, all in one guest: lbd in the root namespace with its two NICs, the rest in namespaces.
+r"""The network of the tests, all in one guest: lbd in the root namespace with its two NICs, the rest in namespaces.
 
     c --- r --- wan-far === wan  lbd  lan === lan-far --- br0 of r --- b1 b2 b3
-                                                             |
-                                                             d (the kernel's IPVS, one leg)
+             \- aux-far === aux                           |
+                                                            d (the kernel's IPVS, one leg)
 
 r routes the clients to the VIPs by way of lbd, or of d; backends answer by way of r, not of either.
 """
 
 
-from guest import FAR, PCI, bind, interface_of, ip, run, sysctl
+from guest import AUX, FAR, PCI, bind, interface_of, ip, run, sysctl
 
 BACKENDS = {"b1": 100, "b2": 100, "b3": 50}  # and their weights
 CLIENT = ("198.51.100.10", "2001:db8:c1::10")
 LBD_WAN = ("203.0.113.2", "2001:db8:a::2")
+LBD_AUX = ("203.0.115.2", "2001:db8:ab::2")
 LBD_LAN = ("10.1.0.2", "2001:db8:b::2")
 DIRECTOR = ("10.1.0.3", "2001:db8:b::3")
 
@@ -48,7 +49,7 @@ DECAP = {
     "d64": "type sit mode ip6ip local {v4} remote any",
     "dx6": "type ip6tnl mode any local {v6} remote any",
 }
-MODULES = ["virtio_net", "vfio-pci", "veth", "bridge", "ipip", "sit", "ip6_tunnel", "ip_vs", "ip_vs_mh"]
+MODULES = ["virtio_net", "vfio-pci", "tun", "veth", "bridge", "ipip", "sit", "ip6_tunnel", "ip_vs", "ip_vs_mh"]
 
 
 def is6(address):
@@ -63,9 +64,9 @@ def build():
     for host in hosts:
         _settings(host)
     _settings(None)
-    for pci in PCI.values():
+    for pci in (*PCI.values(), AUX):
         bind(pci, "vfio-pci")
-    links = [f"link set dev {interface_of(FAR['wan'])} netns r name wan", f"link set dev {interface_of(FAR['lan'])} netns r name lan"]
+    links = [f"link set dev {interface_of(pci)} netns r name {name}" for name, pci in FAR.items()]
     links += ["link add eth0 netns c type veth peer name c netns r"]
     links += [f"link add eth0 mtu 1600 netns {host} type veth peer name {host} mtu 1600 netns r" for host in ("d", *BACKENDS)]
     ip(links)
@@ -132,21 +133,21 @@ def _host(host, addresses, gateways, lengths):
 def _router():
     lines = ["link set lo up", "link add br0 mtu 1600 type bridge stp_state 0 forward_delay 0 mcast_snooping 0"]
     lines += [f"link set dev {port} master br0 up" for port in ("lan", "d", *BACKENDS)]
-    lines += [f"link set dev {port} up" for port in ("br0", "wan", "c")]
-    for device, v4, v6 in (("c", "198.51.100.1", "2001:db8:c1::1"), ("wan", "203.0.113.1", "2001:db8:a::1"), ("br0", "10.1.0.1", "2001:db8:b::1")):
+    lines += [f"link set dev {port} up" for port in ("br0", "wan", "aux", "c")]
+    for device, v4, v6 in (("c", "198.51.100.1", "2001:db8:c1::1"), ("wan", "203.0.113.1", "2001:db8:a::1"),
+                           ("aux", "203.0.115.1", "2001:db8:ab::1"), ("br0", "10.1.0.1", "2001:db8:b::1")):
         lines += [f"address add {v4}/24 dev {device}", f"address add {v6}/64 dev {device} nodad"]
-    lines += [f"route add {vip} via {LBD_WAN[is6(vip)]}" for vip in VIPS]
     lines += [f"route add {vip} via {DIRECTOR[is6(vip)]}" for vip in IPVS_VIPS]
     ip(lines, "r")
 
 
-def twin_addresses(wan="lbd-wan", lan="lbd-lan"):
-    """lbd's own addresses and routes, on the interfaces through which the kernel speaks for its ports."""
-    lines = [f"link set dev {device} up" for device in (wan, lan)]
-    for device, addresses in ((wan, LBD_WAN), (lan, LBD_LAN)):
-        lines += [f"address replace {addresses[0]}/24 dev {device}", f"address replace {addresses[1]}/64 dev {device} nodad"]
-    lines += [f"route replace default via {gateway}" for gateway in ("203.0.113.1", "2001:db8:a::1")]
+def twin_addresses(wan=LBD_WAN):
+    """lbd's own addresses and routes, on the interfaces through which the kernel speaks for its ports; r sends the VIPs there."""
+    lines = [f"address replace {a}/{64 if is6(a) else 24} dev {device} {'nodad' if is6(a) else ''}"
+             for device, both in (("lbd-wan", wan), ("lbd-lan", LBD_LAN)) for a in both]
+    lines += [f"route replace default via {a[:-1]}1" for a in wan]
     ip(lines)
+    ip([f"route replace {vip} via {wan[is6(vip)]}" for vip in VIPS], "r")
 
 
 def configuration(folder, devices, services=None, huge_pages="on", mtu=None):

@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER))
 
 # In this order: those that take the standard lbd as it is come first.
-MODULES = ["forward", "ipvs", "bpf"]
+MODULES = ["forward", "ipvs", "rss", "exception", "bpf"]
 
 
 def tests():

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import network
 from daemon import Daemon
-from guest import PCI, wait_for, run
+from guest import PCI, TOOLS, run, wait_for
 
 FOLDER = Path("/run/lbd")
+TRANSFER_PORT = 9000  # of tests/tools/transfer_server, beside HTTP
 
 
 def settled(daemon):
@@ -22,10 +23,12 @@ def settled(daemon):
 class World:
     def __enter__(self):
         network.build()
-        self.servers = [subprocess.Popen([sys.executable, str(Path(__file__).with_name("web.py")), *network.BACKENDS],
-                                         stdout=subprocess.PIPE, text=True)]
+        commands = [[sys.executable, str(Path(__file__).with_name("web.py")), *network.BACKENDS]]
+        commands += [["ip", "netns", "exec", name, str(TOOLS / "transfer_server"), name, str(TRANSFER_PORT)] for name in network.BACKENDS]
+        self.servers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
         self.daemon = None
-        assert self.servers[0].stdout.readline() == "ready\n"
+        for server in self.servers:
+            assert server.stdout.readline() == "ready\n"
         return self
 
     def __exit__(self, *_):
@@ -37,10 +40,15 @@ class World:
     def lbd(self):
         """The standard one: both NICs by vfio-pci, two workers, addresses on its twins."""
         if self.daemon is None or self.daemon.process is None:
-            self.daemon = Daemon(FOLDER, network.configuration(FOLDER, PCI))
-            self.daemon.start()
-            network.twin_addresses()
-            settled(self.daemon)
+            self.start(PCI)
+        return self.daemon
+
+    def start(self, devices, wan=network.LBD_WAN):
+        """On these, with these addresses on wan."""
+        self.daemon = Daemon(FOLDER, network.configuration(FOLDER, devices))
+        self.daemon.start()
+        network.twin_addresses(wan)
+        settled(self.daemon)
         return self.daemon
 
     def stop(self):
