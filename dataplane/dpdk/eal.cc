@@ -209,6 +209,11 @@ net::Result<std::unique_ptr<Eal>> Eal::init(const EalOptions& options) {
     return init_error(rte_errno, options, *huge, eal->take_complaints());
   eal->initialised_ = true;
   eal->complaints_at_start_ = eal->take_complaints();
+  if (!*huge && !options.pci.empty() && options.log)
+    options.log(
+        fmt::format("NICs are driven without huge pages, which is slower; reserve them: sysctl -w "
+                    "vm.nr_hugepages={}",
+                    options.memory_mb / 2 + 1));
   return eal;
 }
 

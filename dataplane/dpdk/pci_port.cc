@@ -86,9 +86,11 @@ net::Error pci_device_not_taken(const std::string& address, const std::string& c
     return {net::Code::kUnsupported,
             fmt::format("no driver of lbd takes {}; there are those of {}; give its kernel interface instead", address,
                         kDrivers)};
-  return {net::Code::kUnavailable,
-          fmt::format("DPDK cannot take {}: {}; is another process using it, or /dev/vfio not permitted?", address,
-                      complaints)};
+  if (complaints.find("resource busy") != std::string::npos)
+    return {
+        net::Code::kUnavailable,
+        fmt::format("another process has {}, or a device of its IOMMU group; see who: fuser -v /dev/vfio/*", address)};
+  return {net::Code::kUnavailable, fmt::format("DPDK cannot take {}: {}", address, complaints)};
 }
 
 }  // namespace lb::dpdk

@@ -63,6 +63,7 @@ net::Result<std::unique_ptr<Tap>> Tap::open(const std::string& name, const net::
 }
 
 Tap::~Tap() {
+  (void)set_carrier(false);  // what the kernel does itself when we are killed
   close(fd_);
 }
 

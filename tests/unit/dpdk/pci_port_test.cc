@@ -117,6 +117,9 @@ TEST_F(PciPort, BifurcatedDriver) {
 
 TEST(PciDeviceNotTaken, WithoutDriverOrWithDpdksWords) {
   EXPECT_NE(pci_device_not_taken(kNic, "").message.find("no driver of lbd takes 0000:3b:00.0"), std::string::npos);
+  EXPECT_EQ(
+      pci_device_not_taken(kNic, "EAL: Cannot open /dev/vfio/31: Device or resource busy; EAL: and so on").message,
+      "another process has 0000:3b:00.0, or a device of its IOMMU group; see who: fuser -v /dev/vfio/*");
   EXPECT_NE(pci_device_not_taken(kNic, "Failed to open VFIO group 31").message.find("Failed to open VFIO group 31"),
             std::string::npos);
 }
