@@ -8,6 +8,7 @@ NAME is part of a test's name. A line a test goes to FILE: pass|fail, name, reas
 
 import argparse
 import importlib
+import signal
 import sys
 import time
 import traceback
@@ -28,6 +29,18 @@ def tests():
                 yield f"vm.{module}.{name[5:]}", value
 
 
+# A test that hangs is told by name, and those after it still run.
+LIMIT_S = 180
+
+
+class Late(Exception):
+    pass
+
+
+def late(*_):
+    raise Late(f"not over after {LIMIT_S} s")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--list", action="store_true")
@@ -39,18 +52,22 @@ def main():
         print(*(name for name, _ in selected), sep="\n")
         return 0
     from world import World  # not on the host, where only the list is asked for
+    signal.signal(signal.SIGALRM, late)
     failed = 0
     with World() as world, open(args.results, "a", encoding="utf-8") as results:
         for name, test in selected:
             start = time.monotonic()
             reason = ""
+            signal.alarm(LIMIT_S)
             try:
                 test(world)
             except Exception as error:  # pylint: disable=broad-except
                 failed += 1
+                signal.alarm(0)
                 reason = " ".join(str(error).split())[:300] or type(error).__name__
                 traceback.print_exc(file=sys.stdout)
                 world.tell()
+            signal.alarm(0)
             kind = "fail" if reason else "pass"
             print(f"{kind} {name} {time.monotonic() - start:.1f} s", flush=True)
             print(kind, name, reason, sep="\t", file=results, flush=True)
