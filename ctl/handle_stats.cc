@@ -32,14 +32,6 @@ Json counters_json(const model::CounterArray& counters) {
   return json;
 }
 
-Json port_json(const model::PortCounters& p) {
-  return {{"name", p.name},         {"device", p.device},         {"driver", p.driver},
-          {"ifname", p.ifname},     {"mac", p.mac.to_string()},   {"mtu", p.mtu},
-          {"queues", p.queues},     {"link", p.link_up},          {"rx_packets", p.rx_packets},
-          {"rx_bytes", p.rx_bytes}, {"tx_packets", p.tx_packets}, {"tx_bytes", p.tx_bytes},
-          {"rx_lost", p.rx_lost},   {"tx_lost", p.tx_lost}};
-}
-
 net::Result<Json> workers(Call& call) {
   if (auto fault = call.fault()) return *fault;
   return workers_json(read_workers(call.control().engine()));
@@ -134,6 +126,14 @@ model::CounterArray totals(const std::vector<model::WorkerCounters>& workers) {
     for (size_t i = 0; i < sum.size(); i++) sum[i] += w.counters[i];
   }
   return sum;
+}
+
+Json port_json(const model::PortCounters& p) {
+  return {{"name", p.name},         {"device", p.device},         {"driver", p.driver},
+          {"ifname", p.ifname},     {"mac", p.mac.to_string()},   {"mtu", p.mtu},
+          {"queues", p.queues},     {"link", p.link_up},          {"rx_packets", p.rx_packets},
+          {"rx_bytes", p.rx_bytes}, {"tx_packets", p.tx_packets}, {"tx_bytes", p.tx_bytes},
+          {"rx_lost", p.rx_lost},   {"tx_lost", p.tx_lost}};
 }
 
 Json workers_json(const std::vector<model::WorkerCounters>& workers) {

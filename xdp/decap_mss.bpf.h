@@ -36,8 +36,13 @@ static __always_inline int clamp_mss(struct __sk_buff* skb, __u32 at, __u16 limi
   if ((tcp.flags & (LB_TCP_SYN | LB_TCP_ACK)) != (LB_TCP_SYN | LB_TCP_ACK)) return TC_ACT_UNSPEC;
   __u32 bytes = (tcp.data_offset >> 4) * 4u;
   if (bytes <= sizeof tcp) return TC_ACT_UNSPEC;
-  bytes = (bytes - (__u32)sizeof tcp) & 0x3c;
-  if (bytes == 0 || bytes > TCP_OPTIONS_MAX) return TC_ACT_UNSPEC;
+  bytes -= (__u32)sizeof tcp;
+  // Both bounds are kept from the compiler, which knows the length to be a multiple of 4 and compares it with 0: the
+  // verifier of Linux 6.1 learns no lower bound from "not 0" and refuses a read that might be empty.
+  barrier_var(bytes);
+  if (bytes < TCP_OPTION_MSS_BYTES) return TC_ACT_UNSPEC;
+  barrier_var(bytes);
+  if (bytes > TCP_OPTIONS_MAX) return TC_ACT_UNSPEC;
   if (bpf_skb_load_bytes(skb, at + (__u32)sizeof tcp, options, bytes) != 0) return TC_ACT_UNSPEC;
   const int found = find_mss(options, bytes);
   if (found < 0) return TC_ACT_UNSPEC;

@@ -20,10 +20,11 @@ void Buffers::Delete::operator()(rte_mempool* pool) const noexcept {
   rte_mempool_free(pool);
 }
 
-net::Result<Buffers> Buffers::create(const std::string& name, uint32_t count, uint16_t room) {
+net::Result<Buffers> Buffers::create(const std::string& name, uint32_t count, uint16_t room, bool any_thread) {
   Buffers buffers;
-  buffers.pool_.reset(rte_pktmbuf_pool_create(name.c_str(), count, kCache, 0, static_cast<uint16_t>(room + kHeadroom),
-                                              static_cast<int>(rte_socket_id())));
+  buffers.pool_.reset(
+      rte_pktmbuf_pool_create_by_ops(name.c_str(), count, kCache, 0, static_cast<uint16_t>(room + kHeadroom),
+                                     static_cast<int>(rte_socket_id()), any_thread ? "ring_mt_rts" : "ring_mp_mc"));
   if (!buffers.pool_)
     return net::Error{net::Code::kUnavailable, fmt::format("no memory for {} packet buffers of {} bytes: {}", count,
                                                            room, rte_strerror(rte_errno))};

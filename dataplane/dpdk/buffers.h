@@ -22,8 +22,9 @@ inline constexpr uint32_t kBufferBytes = 4096;  // of memory for one buffer, hea
 
 class Buffers {
  public:
-  // room: bytes of the largest frame. ERRORS: kUnavailable when there is not enough memory.
-  static net::Result<Buffers> create(const std::string& name, uint32_t count, uint16_t room);
+  // room: bytes of the largest frame. any_thread: others than workers take and give back, who may be interrupted while
+  // they do; no worker waits for them. ERRORS: kUnavailable when there is not enough memory.
+  static net::Result<Buffers> create(const std::string& name, uint32_t count, uint16_t room, bool any_thread = false);
 
   rte_mempool* pool() const noexcept { return pool_.get(); }
   uint32_t in_use() const noexcept;  // by drivers and workers; a walk over all caches

@@ -12,6 +12,8 @@
 #include <rte_ethdev.h>
 #include <rte_log.h>
 
+#include "dataplane/dpdk/pci_port.h"
+
 namespace lb::dpdk {
 namespace {
 
@@ -32,13 +34,31 @@ net::Error unknown_driver(const DeviceOptions& o) {
                       o.name)};
 }
 
+// Not every driver counts by queue, and none does beyond 16: it is believed where its queues make up the whole.
+std::vector<model::QueueCounters> by_queue(uint16_t queues, const uint64_t* packets, const uint64_t* bytes,
+                                           const uint64_t* lost, uint64_t all) {
+  std::vector<model::QueueCounters> list(queues);
+  const uint16_t known = std::min<uint16_t>(queues, RTE_ETHDEV_QUEUE_STAT_CNTRS);
+  const bool counted =
+      queues == known && (all == 0 || std::any_of(packets, packets + known, [](uint64_t n) { return n != 0; }));
+  for (uint16_t q = 0; q < queues; q++) {
+    list[q].queue = q;
+    list[q].counted = counted;
+    if (counted) list[q] = {q, true, packets[q], bytes[q], lost == nullptr ? 0 : lost[q], std::nullopt};
+  }
+  return list;
+}
+
 }  // namespace
 
 net::Result<std::unique_ptr<Device>> Device::open(const DeviceOptions& options, Eal& eal) {
   (void)eal.take_complaints();
   uint16_t id = 0;
   std::string created;
-  if (rte_eth_dev_get_port_by_name(options.name.c_str(), &id) != 0) {
+  const bool nic = options.nic_mtu != 0;
+  const bool found = rte_eth_dev_get_port_by_name(options.name.c_str(), &id) == 0;
+  if (!found && nic) return pci_device_not_taken(options.name, eal.complaints_at_start());
+  if (!found) {
     const int failed = rte_vdev_init(options.name.c_str(), options.arguments.c_str());
     // The bus answers 1 or -1, without a word, when no driver knows the name.
     if (failed > 0 || failed == -ENOENT || (failed == -1 && !eal.has_complaints())) return unknown_driver(options);
@@ -49,7 +69,7 @@ net::Result<std::unique_ptr<Device>> Device::open(const DeviceOptions& options, 
       return unknown_driver(options);
     }
   }
-  std::unique_ptr<Device> device(new Device(id, std::move(created)));
+  std::unique_ptr<Device> device(new Device(id, std::move(created), nic));
   if (net::Status configured = device->configure(options); !configured) {
     net::Error error = configured.error();
     if (const std::string words = eal.take_complaints(); !words.empty()) error.message += ": " + words;
@@ -64,6 +84,10 @@ net::Status Device::configure(const DeviceOptions& o) {
   };
   rte_eth_dev_info info = {};
   if (const int error = rte_eth_dev_info_get(id_, &info); error != 0) return failed("does not describe itself", error);
+  if (o.nic_mtu != 0 && (o.nic_mtu < info.min_mtu || o.nic_mtu > info.max_mtu))
+    return net::Error{net::Code::kInvalid,
+                      fmt::format("mtu {} is not possible: the device takes {} to {}; set the port's mtu in that range",
+                                  o.nic_mtu, info.min_mtu, info.max_mtu)};
   rx_queues_ = std::max<uint16_t>(1, std::min(info.max_rx_queues, o.workers));
   tx_queues_ = std::max<uint16_t>(1, std::min(info.max_tx_queues, o.workers));
   // TAP's RSS is of flow rules only: without one the kernel chooses the queue, and moves flows.
@@ -75,12 +99,15 @@ net::Status Device::configure(const DeviceOptions& o) {
   if (const int error = set_up_queues(o); error != 0) return failed("refuses a queue", error);
   if (const int error = rte_eth_dev_start(id_); error != 0) return failed("does not start", error);
   if (why_no_rss_.empty()) confirm_rss(o, flow_types, key_size);
+  // Neighbour discovery, OSPF, VRRP: for the kernel, by group addresses that only it knows.
+  if (nic_) (void)rte_eth_allmulticast_enable(id_);
   return {};
 }
 
 // With RSS when the device has it and takes it; its table stays as the driver fills it, evenly over the queues.
 int Device::configure_queues(const DeviceOptions& o, uint64_t flow_types, uint8_t key_size) {
   rte_eth_conf conf = {};
+  conf.rxmode.mtu = o.nic_mtu;  // 0: 1500
   if (rx_queues_ > 1) why_no_rss_ = flow_types == 0 ? "it has no RSS for IP packets" : "";
   if (flow_types != 0 && key_size > o.rss_key.size()) why_no_rss_ = "its RSS key is longer than any known";
   if (!why_no_rss_.empty()) return rte_eth_dev_configure(id_, rx_queues_, tx_queues_, &conf);
@@ -90,7 +117,8 @@ int Device::configure_queues(const DeviceOptions& o, uint64_t flow_types, uint8_
   const int refused = rte_eth_dev_configure(id_, rx_queues_, tx_queues_, &conf);
   if (refused == 0) return 0;
   why_no_rss_ = fmt::format("it refuses RSS: {}", strerror(-refused));
-  conf = {};
+  conf.rxmode.mq_mode = RTE_ETH_MQ_RX_NONE;
+  conf.rx_adv_conf = {};
   return rte_eth_dev_configure(id_, rx_queues_, tx_queues_, &conf);
 }
 
@@ -125,6 +153,7 @@ bool Device::keeps_flows() const {
 
 Device::~Device() {
   rte_eth_dev_stop(id_);
+  if (nic_) rte_eth_dev_close(id_);
   if (created_.empty()) return;
   // The AF_XDP driver tries to detach the interface's XDP program, which is not its own, and complains that it can't.
   const bool af_xdp = driver() == "net_af_xdp";
@@ -163,7 +192,9 @@ DeviceCounters Device::counters() const {
           .tx_packets = s.opackets,
           .tx_bytes = s.obytes,
           .rx_lost = s.imissed + s.ierrors + s.rx_nombuf,
-          .tx_lost = counts_refused ? 0 : s.oerrors};
+          .tx_lost = counts_refused ? 0 : s.oerrors,
+          .rx_queues = by_queue(rx_queues_, s.q_ipackets, s.q_ibytes, s.q_errors, s.ipackets),
+          .tx_queues = by_queue(tx_queues_, s.q_opackets, s.q_obytes, nullptr, s.opackets)};
 }
 
 uint32_t free_devices() {

@@ -43,6 +43,7 @@ net::Result<EalOptions> eal_options(const model::Daemon& daemon, Log log) {
   return EalOptions{.workers = daemon.workers,
                     .huge_pages = daemon.huge_pages,
                     .memory_mb = memory_needed_mb(*plans, static_cast<uint32_t>(daemon.workers.size())),
+                    .pci = pci_addresses(*plans),
                     .log = std::move(log)};
 }
 
@@ -55,8 +56,8 @@ DpdkEngine::DpdkEngine(const model::Daemon& daemon, Eal& eal, Log log)
 
 net::Result<std::unique_ptr<DpdkEngine>> DpdkEngine::start(const model::Daemon& daemon, Eal& eal,
                                                            model::OwnedFilterFactory& filters, Log log,
-                                                           const FlowOptions& flows) {
-  const auto plans = plan_ports(daemon.ports);
+                                                           const FlowOptions& flows, TwinsFor twins) {
+  const auto plans = plan_ports(daemon.ports, twins);
   if (!plans) return plans.error();
   std::unique_ptr<DpdkEngine> engine(new DpdkEngine(daemon, eal, std::move(log)));
   if (net::Status opened = engine->open_flows(flows); !opened) return opened.error();
@@ -78,12 +79,13 @@ net::Status DpdkEngine::open_buffers(const std::vector<PortPlan>& plans) {
   static std::atomic<uint32_t> engines = 0;  // names of pools are the process's
   const uint32_t number = engines++;
   const auto workers = static_cast<uint32_t>(daemon_.workers.size());
-  auto buffers = Buffers::create(fmt::format("lbd{}", number), buffers_needed(plans, workers), kBufferRoom);
+  const bool twins = std::any_of(plans.begin(), plans.end(), [](const PortPlan& p) { return p.twin; });
+  auto buffers = Buffers::create(fmt::format("lbd{}", number), buffers_needed(plans, workers), kBufferRoom, twins);
   if (!buffers) return buffers.error();
   buffers_ = std::make_unique<Buffers>(std::move(*buffers));
   const uint16_t room = large_room_needed(plans);
   if (room == 0) return {};
-  auto large = Buffers::create(fmt::format("lbd{}-large", number), kLargeBuffers, room);
+  auto large = Buffers::create(fmt::format("lbd{}-large", number), kLargeBuffers, room, twins);
   if (!large) return large.error();
   large_buffers_ = std::make_unique<Buffers>(std::move(*large));
   return {};
@@ -114,6 +116,7 @@ net::Status DpdkEngine::launch() {
       for (const RxQueue& queue : queues.rx_of(w)) options.rx.push_back(queue);
       options.tx.push_back(queues.tx_of(w));
       for (const Relay& relay : queues.relays_of(w)) options.relays.push_back(relay);
+      if (const auto relay = port->twin_relay_of(w)) options.relays.push_back(*relay);
     }
     if (flows_ != nullptr) {
       options.flow_table = flows_->of(w);
@@ -127,6 +130,10 @@ net::Status DpdkEngine::launch() {
                         fmt::format("worker {} on core {} does not start: its thread is busy", w, daemon_.workers[w])};
     }
   }
+  std::vector<Twin*> twins;
+  for (const auto& port : ports_)
+    if (port->twin() != nullptr) twins.push_back(port->twin());
+  if (!twins.empty()) exception_path_ = std::make_unique<ExceptionPath>(std::move(twins));
   return {};
 }
 
@@ -139,6 +146,7 @@ void DpdkEngine::stop() {
   (void)own({});
   for (const auto& worker : workers_) worker->stop();
   for (uint32_t w = 0; w < workers_.size(); w++) rte_eal_wait_lcore(Eal::lcore_of(w));
+  exception_path_.reset();
   workers_.clear();
   ports_.clear();
 }
@@ -223,7 +231,7 @@ model::TrafficCounters DpdkEngine::traffic() {
 
 net::Result<model::Explanation> DpdkEngine::explain(const model::ExplainRequest& request) {
   ExplainPort port;
-  if (!ports_.empty()) port = {ports_[0]->mac().bytes, ports_[0]->kernel_copy()};
+  if (!ports_.empty()) port = {ports_[0]->mac().bytes, ports_[0]->kernel_copy(), ports_[0]->twin() != nullptr};
   const auto tables = flows_ == nullptr ? std::span<const stages::FlowTable>() : flows_->all();
   auto explanation = dpdk::explain(request, *snapshots_.current(), port, tables);
   if (explanation) explanation->worker = worker_of(request);

@@ -7,6 +7,7 @@
 
 #include "dataplane/dpdk/buffers.h"
 #include "dataplane/dpdk/eal.h"
+#include "dataplane/dpdk/exception_path.h"
 #include "dataplane/dpdk/flow_tables.h"
 #include "dataplane/dpdk/port.h"
 #include "dataplane/dpdk/rcu.h"
@@ -24,7 +25,8 @@ class DpdkEngine : public model::Engine {
   // Opens the ports and sets the workers going; nothing is owned until the first publish(). eal, filters: outlive it.
   static net::Result<std::unique_ptr<DpdkEngine>> start(const model::Daemon& daemon, Eal& eal,
                                                         model::OwnedFilterFactory& filters, Log log,
-                                                        const FlowOptions& flows = {});
+                                                        const FlowOptions& flows = {},
+                                                        TwinsFor twins = TwinsFor::kNics);
   ~DpdkEngine() override;  // owned traffic stops, workers end, ports close, interfaces are the kernel's again
 
   net::Result<model::PublishReport> publish(std::shared_ptr<const model::Snapshot> snapshot) override;
@@ -58,6 +60,7 @@ class DpdkEngine : public model::Engine {
   std::unique_ptr<Buffers> buffers_, large_buffers_;
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<ExceptionPath> exception_path_;  // null: no port has a twin
 };
 
 }  // namespace lb::dpdk

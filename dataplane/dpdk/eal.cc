@@ -73,13 +73,14 @@ std::string lcores_argument(const std::vector<uint32_t>& workers) {
 }
 
 std::vector<std::string> arguments(const EalOptions& o, bool huge) {
-  std::vector<std::string> args = {"lbd",
-                                   lcores_argument(o.workers),
-                                   fmt::format("--file-prefix={}{}", kPrefix, getpid()),
-                                   "--no-pci",
-                                   "--no-telemetry",
-                                   "--iova-mode=va",
+  std::vector<std::string> args = {"lbd", lcores_argument(o.workers),
+                                   fmt::format("--file-prefix={}{}", kPrefix, getpid()), "--no-telemetry",
                                    "--log-level=*:5"};  // RTE_LOG_WARNING
+  if (o.pci.empty()) {
+    args.insert(args.end(), {"--no-pci", "--iova-mode=va"});
+  } else {  // which addresses NICs are told, virtual or physical, is for their drivers to say
+    for (const std::string& address : o.pci) args.push_back("--allow=" + address);
+  }
   if (huge) {
     args.push_back("--in-memory");  // no files of huge pages that would outlive a killed daemon
   } else {
@@ -207,6 +208,12 @@ net::Result<std::unique_ptr<Eal>> Eal::init(const EalOptions& options) {
   if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0)
     return init_error(rte_errno, options, *huge, eal->take_complaints());
   eal->initialised_ = true;
+  eal->complaints_at_start_ = eal->take_complaints();
+  if (!*huge && !options.pci.empty() && options.log)
+    options.log(
+        fmt::format("NICs are driven without huge pages, which is slower; reserve them: sysctl -w "
+                    "vm.nr_hugepages={}",
+                    options.memory_mb / 2 + 1));
   return eal;
 }
 

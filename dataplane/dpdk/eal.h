@@ -21,7 +21,8 @@ using Log = std::function<void(std::string_view line)>;
 struct EalOptions {
   std::vector<uint32_t> workers;  // CPU cores
   model::HugePages huge_pages = model::HugePages::kAuto;
-  uint32_t memory_mb = 128;  // buffers and rings; without huge pages all of it is taken at start
+  uint32_t memory_mb = 128;           // buffers and rings; without huge pages all of it is taken at start
+  std::vector<std::string> pci = {};  // the NICs that DPDK may touch, by address; none: it does not look at the bus
   Log log;
 };
 
@@ -39,12 +40,14 @@ class Eal {
   // What DPDK logged since the last call, for the sentence of an error; the lines went to the log too.
   std::string take_complaints();
   bool has_complaints();
+  // What it logged while it looked for devices.
+  const std::string& complaints_at_start() const noexcept { return complaints_at_start_; }
 
  private:
   struct LogStream;
   Eal();
   std::unique_ptr<LogStream> log_stream_;
-  std::string runtime_folder_;
+  std::string runtime_folder_, complaints_at_start_;
   bool huge_pages_ = false;
   bool initialised_ = false;
 };

@@ -137,6 +137,7 @@ class Asked {
     batch_->headroom[0] = kRoom;
     batch_->port_mac = port.mac;
     batch_->kernel_copy = port.kernel_copy;
+    batch_->exception_path = port.exception_path;
     batch_->trace = trace_;
     batch_->start(1);
   }

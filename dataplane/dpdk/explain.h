@@ -15,6 +15,7 @@ namespace lb::dpdk {
 struct ExplainPort {
   std::array<uint8_t, 6> mac{};
   bool kernel_copy = false;
+  bool exception_path = false;
 };
 
 // ERRORS: kInvalid when source and destination are of two families, or size does not hold the headers.

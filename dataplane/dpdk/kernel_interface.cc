@@ -3,6 +3,7 @@
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -107,6 +108,35 @@ bool interface_link_up(const std::string& name) {
   Request request(name);
   if (!request.call(SIOCGIFFLAGS)) return false;
   return (request.answer().ifr_flags & IFF_UP) != 0 && (request.answer().ifr_flags & IFF_RUNNING) != 0;
+}
+
+net::Status set_interface_mac(const std::string& name, const net::Mac& mac) {
+  const auto before = query_interface(name);
+  if (!before) return before.error();
+  if (before->mac == mac) return {};
+  Request request(name);
+  request.answer().ifr_hwaddr.sa_family = ARPHRD_ETHER;
+  memcpy(request.answer().ifr_hwaddr.sa_data, mac.bytes.data(), mac.bytes.size());
+  if (!request.call(SIOCSIFHWADDR)) return query_error(name);
+  return {};
+}
+
+net::Status set_interface_mtu(const std::string& name, uint16_t mtu) {
+  Request request(name);
+  if (!request.call(SIOCGIFMTU)) return query_error(name);
+  if (request.answer().ifr_mtu == mtu) return {};
+  request.answer().ifr_mtu = mtu;
+  if (!request.call(SIOCSIFMTU)) return query_error(name);
+  return {};
+}
+
+net::Status set_interface_up(const std::string& name) {
+  Request request(name);
+  if (!request.call(SIOCGIFFLAGS)) return query_error(name);
+  if ((request.answer().ifr_flags & IFF_UP) != 0) return {};
+  request.answer().ifr_flags = static_cast<int16_t>(request.answer().ifr_flags | IFF_UP);
+  if (!request.call(SIOCSIFFLAGS)) return query_error(name);
+  return {};
 }
 
 OffloadsOff::OffloadsOff(const std::string& name) : name_(name) {

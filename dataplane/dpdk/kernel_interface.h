@@ -27,6 +27,10 @@ std::vector<std::string> interface_names();
 // ERRORS: kNotFound, kPermission, kIo.
 net::Result<KernelInterface> query_interface(const std::string& name);
 bool interface_link_up(const std::string& name);  // up, with carrier
+// What is so already is left alone. ERRORS: kNotFound, kPermission, kIo.
+net::Status set_interface_mac(const std::string& name, const net::Mac& mac);
+net::Status set_interface_mtu(const std::string& name, uint16_t mtu);
+net::Status set_interface_up(const std::string& name);
 
 // Turns gro, lro and rxvlan off for as long as it lives. A killed process leaves them off: a loss of speed for the
 // host's own traffic, mended by `ethtool -K DEV gro on`.

@@ -35,6 +35,24 @@ bool is_final(const net::Error& error) {
          error.code == net::Code::kNotFound;
 }
 
+// Several devices are one port: their queues are numbered on.
+void add_queues(std::vector<model::QueueCounters>& to, const std::vector<model::QueueCounters>& of_device) {
+  for (model::QueueCounters q : of_device) {
+    q.queue = static_cast<uint16_t>(to.size());
+    to.push_back(q);
+  }
+}
+
+void count_twin(model::PortCounters& c, const Twin& twin) {
+  const TwinCounters t = twin.counters();
+  c.ifname = c.twin = twin.name();
+  c.link_up = twin.link_up();
+  c.to_kernel = t.to_kernel;
+  c.to_kernel_lost = t.to_kernel_lost;
+  c.from_kernel = t.from_kernel;
+  c.from_kernel_lost = t.from_kernel_lost;
+}
+
 }  // namespace
 
 DispatchKeys DispatchKeys::make() {
@@ -49,7 +67,10 @@ Port::~Port() = default;
 
 net::Result<std::unique_ptr<Port>> Port::open(const PortPlan& plan, const PortContext& context) {
   std::unique_ptr<Port> port(new Port(plan, context.workers));
-  net::Status opened = plan.interface ? port->open_interface(context) : port->open_device_string(context);
+  net::Status opened = plan.interface ? port->open_interface(context)
+                       : plan.pci     ? port->open_nic(context)
+                                      : port->open_device_string(context);
+  if (opened && plan.twin) opened = port->open_twin(context);
   if (opened) opened = port->share_queues(context);
   if (!opened)
     return net::Error{opened.error().code, fmt::format("port {}: {}", plan.port.name, opened.error().message)};
@@ -118,12 +139,27 @@ net::Status Port::open_af_packet(const PortContext& context) {
   return {};
 }
 
+net::Status Port::open_nic(const PortContext& context) {
+  auto device = Device::open({.name = plan_.pci->address,
+                              .arguments = {},
+                              .workers = workers_,
+                              .pool = (needs_large_buffers(plan_) ? *context.large_buffers : context.buffers).pool(),
+                              .nic_mtu = plan_.mtu,
+                              .rss_key = context.keys.rss},
+                             context.eal);
+  if (!device) return device.error();
+  mac_ = (*device)->mac();
+  driver_ = (*device)->driver();
+  largest_frame_ = plan_.largest_frame();
+  devices_.push_back(std::move(*device));
+  return {};
+}
+
 net::Status Port::open_device_string(const PortContext& context) {
-  const bool large = plan_.largest_frame() > kBufferRoom;
   auto device = Device::open({.name = plan_.device_name,
                               .arguments = plan_.device_arguments,
                               .workers = workers_,
-                              .pool = (large ? *context.large_buffers : context.buffers).pool(),
+                              .pool = (needs_large_buffers(plan_) ? *context.large_buffers : context.buffers).pool(),
                               .rss_key = context.keys.rss},
                              context.eal);
   if (!device) return device.error();
@@ -134,13 +170,37 @@ net::Status Port::open_device_string(const PortContext& context) {
   return {};
 }
 
+net::Status Port::open_twin(const PortContext& context) {
+  auto twin = Twin::open({.name = plan_.port.twin_name(),
+                          .mac = mac_,
+                          .mtu = plan_.mtu,
+                          .largest_frame = largest_frame_,
+                          .pool = (needs_large_buffers(plan_) ? *context.large_buffers : context.buffers).pool()},
+                         *devices_.front());
+  if (!twin) return twin.error();
+  twin_ = std::move(*twin);
+  const auto mac = twin_->mac();
+  if (!mac) return mac.error();
+  mac_ = *mac;  // of a device that has none (net_ring), the kernel's choice
+  context.log(fmt::format("port {}: {} {} stands for it in the kernel", plan_.port.name,
+                          twin_->adopted() ? "the interface" : "the new interface", twin_->name()));
+  return {};
+}
+
+// Ports have different workers, as far as there are some.
+std::optional<Relay> Port::twin_relay_of(uint32_t worker) const {
+  const size_t senders = std::min<size_t>(workers_, devices_.front()->tx_queues());
+  if (!twin_ || worker != net::raw(plan_.id) % senders) return std::nullopt;
+  return Relay{twin_->from_kernel(), dispatch_->tx_of(worker)};
+}
+
 // Empty: every worker has a receive queue, and a flow stays with one.
 std::string Port::why_software(size_t rx_queues) const {
   if (workers_ == 1) return {};
   if (rx_queues < workers_) {
     const std::string less = fmt::format("{} receive queue(s) for {} workers", rx_queues, workers_);
-    return plan_.interface ? less + "; more, if the interface can: " + channels_command(*plan_.interface, workers_)
-                           : less;
+    if (plan_.interface) return less + "; more, if the interface can: " + channels_command(*plan_.interface, workers_);
+    return plan_.pci ? less + ", which is all that the NIC has" : less;
   }
   const Device& device = *devices_.front();
   return device.keeps_flows() ? "" : fmt::format("{} keeps no flow on one queue: {}", driver_, device.why_no_rss());
@@ -151,10 +211,18 @@ net::Status Port::share_queues(const PortContext& context) {
   std::vector<TxQueue> tx;
   for (const auto& device : devices_) {
     for (uint16_t q = 0; q < device->rx_queues(); q++)
-      rx.push_back({device->id(), q, mac_.bytes, kernel_copy_, nullptr, nullptr});
+      rx.push_back({.device = device->id(),
+                    .queue = q,
+                    .mac = mac_.bytes,
+                    .kernel_copy = kernel_copy_,
+                    .punts = twin_ ? &twin_->punts() : nullptr});
     for (uint16_t q = 0; q < device->tx_queues(); q++) tx.push_back({device->id(), q, largest_frame_, nullptr});
   }
   const std::string why = why_software(rx.size());
+  if (!why.empty())
+    dispatch_by_ = "software: " + why;
+  else if (workers_ > 1)
+    dispatch_by_ = plan_.interface ? "kernel" : "rss";
   if (!why.empty()) context.log(fmt::format("port {}: flows are dispatched in software: {}", plan_.port.name, why));
   auto dispatch = DispatchRings::make(rx, tx, workers_, !why.empty(), context.keys.spread);
   if (!dispatch) return dispatch.error();
@@ -174,11 +242,13 @@ model::PortCounters Port::counters() const {
   c.port = plan_.id;
   c.name = plan_.port.name;
   c.device = plan_.port.device;
+  c.dispatch = dispatch_by_;
   c.driver = driver_;
   if (plan_.interface) c.ifname = plan_.interface->name;
+  if (twin_) count_twin(c, *twin_);
   c.mac = mac_;
   c.mtu = plan_.mtu;
-  c.link_up = plan_.interface ? interface_link_up(plan_.interface->name) : devices_[0]->link_up();
+  if (!twin_) c.link_up = plan_.interface ? interface_link_up(plan_.interface->name) : devices_[0]->link_up();
   for (const auto& device : devices_) {
     const DeviceCounters d = device->counters();
     c.queues = static_cast<uint16_t>(c.queues + device->rx_queues());
@@ -188,7 +258,13 @@ model::PortCounters Port::counters() const {
     c.tx_bytes += d.tx_bytes;
     c.rx_lost += d.rx_lost;
     c.tx_lost += d.tx_lost;
+    add_queues(c.rx_queues, d.rx_queues);
+    add_queues(c.tx_queues, d.tx_queues);
   }
+  // As DispatchRings gives them out.
+  for (model::QueueCounters& q : c.rx_queues) q.worker = net::WorkerId(static_cast<uint16_t>(q.queue % workers_));
+  for (model::QueueCounters& q : c.tx_queues)
+    if (q.queue < workers_) q.worker = net::WorkerId(q.queue);
   return c;
 }
 

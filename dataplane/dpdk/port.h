@@ -1,5 +1,6 @@
-// One configured port: a kernel interface (AF_XDP, else AF_PACKET) or a DPDK device string. Opening decides which, says
-// why when it is the second best, and gives every worker the queues it needs. Control thread.
+// One configured port: a kernel interface (AF_XDP, else AF_PACKET), a NIC by its PCI address or a DPDK device string.
+// Opening decides which, says why when it is the second best, and gives every worker the queues it needs. Control
+// thread.
 #pragma once
 
 #include <array>
@@ -15,6 +16,7 @@
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/port_plan.h"
 #include "dataplane/dpdk/queues.h"
+#include "dataplane/dpdk/twin.h"
 #include "dataplane/model/engine.h"
 #include "dataplane/model/owned_filter.h"
 
@@ -47,6 +49,8 @@ class Port {
   const DispatchRings& queues() const { return *dispatch_; }
   // The addresses that the kernel no longer sees. Ports without a kernel interface have nothing to tell.
   net::Status set_owned(std::span<const net::Address> addresses);
+  Twin* twin() const { return twin_.get(); }                  // null: it has none
+  std::optional<Relay> twin_relay_of(uint32_t worker) const;  // what that worker sends for the kernel
   net::Mac mac() const { return mac_; }
   bool kernel_copy() const { return kernel_copy_; }
   model::PortCounters counters() const;
@@ -56,7 +60,9 @@ class Port {
   net::Status open_interface(const PortContext& context);
   net::Status open_af_xdp(const PortContext& context);
   net::Status open_af_packet(const PortContext& context);
+  net::Status open_nic(const PortContext& context);
   net::Status open_device_string(const PortContext& context);
+  net::Status open_twin(const PortContext& context);
   net::Status share_queues(const PortContext& context);
   std::string why_software(size_t rx_queues) const;
 
@@ -65,11 +71,12 @@ class Port {
   net::Mac mac_;
   bool kernel_copy_ = false;
   uint16_t largest_frame_ = 0;
-  std::string driver_;
+  std::string driver_, dispatch_by_;
   // Destroyed bottom up: sockets first, then the filter that feeds them, then the interface gets its offloads back.
   std::unique_ptr<OffloadsOff> offloads_;
   std::unique_ptr<model::OwnedFilter> filter_;
   std::vector<std::unique_ptr<Device>> devices_;  // AF_XDP: one per receive queue; else one
+  std::unique_ptr<Twin> twin_;
   std::optional<DispatchRings> dispatch_;
 };
 

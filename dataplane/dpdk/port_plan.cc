@@ -1,13 +1,14 @@
 #include "dataplane/dpdk/port_plan.h"
 
 #include <algorithm>
-#include <regex>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "dataplane/dpdk/buffers.h"
 #include "dataplane/dpdk/dispatch_rings.h"
+#include "dataplane/dpdk/pci_port.h"
+#include "dataplane/dpdk/twin.h"
 
 namespace lb::dpdk {
 namespace {
@@ -24,15 +25,15 @@ constexpr uint32_t kWorkerBuffers = 512;
 constexpr uint32_t kRingBuffers = 2 * kRing;
 constexpr uint32_t kFixedMb = 32;  // rings, device records
 
-bool is_pci_address(const std::string& device) {
-  static const std::regex pattern("([0-9a-fA-F]{4,}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\\.[0-7].*");
-  return std::regex_match(device, pattern);
-}
-
 // DPDK's virtual devices: driver name and a number, arguments behind a comma.
 bool is_device_string(const std::string& device) {
   return device.starts_with("net_") || device.starts_with("eth_") || device.starts_with("virtio_user") ||
          device.find(',') != std::string::npos;
+}
+
+uint16_t room_needed(const PortPlan& plan) {
+  if (plan.interface) return af_packet_frame_size(plan);
+  return plan.pci ? static_cast<uint16_t>((plan.largest_frame() + 1023) / 1024 * 1024) : plan.largest_frame();
 }
 
 net::Error prefixed(const PortPlan& plan, net::Error error) {
@@ -63,19 +64,21 @@ net::Status plan_interface(PortPlan& plan) {
 
 }  // namespace
 
-net::Result<std::vector<PortPlan>> plan_ports(std::span<const model::Port> ports) {
+net::Result<std::vector<PortPlan>> plan_ports(std::span<const model::Port> ports, TwinsFor twins, const net::PciBus& bus) {
   std::vector<PortPlan> plans;
   for (const model::Port& port : ports) {
     PortPlan plan;
     plan.id = net::PortId(static_cast<uint16_t>(plans.size()));
     plan.port = port;
-    if (!interface_exists(port.device) && is_pci_address(port.device))
-      return net::Error{net::Code::kUnsupported,
-                        fmt::format("port {}: PCI devices ({}) are not in this version; give the kernel interface's "
-                                    "name, or a DPDK device string",
-                                    port.name, port.device)};
-    if (!interface_exists(port.device) && is_device_string(port.device)) {
+    if (const auto address = net::parse_pci_address(port.device)) {
+      auto device = usable_pci_device(bus, *address);
+      if (!device) return prefixed(plan, device.error());
+      plan.pci = std::move(*device);
+      plan.twin = true;
+      plan.mtu = port.mtu.value_or(1500);
+    } else if (!interface_exists(port.device) && is_device_string(port.device)) {
       const size_t comma = port.device.find(',');
+      plan.twin = twins == TwinsFor::kDeviceStrings;
       plan.device_name = port.device.substr(0, comma);
       if (comma != std::string::npos) plan.device_arguments = port.device.substr(comma + 1);
       plan.mtu = port.mtu.value_or(1500);
@@ -85,6 +88,13 @@ net::Result<std::vector<PortPlan>> plan_ports(std::span<const model::Port> ports
     plans.push_back(std::move(plan));
   }
   return plans;
+}
+
+std::vector<std::string> pci_addresses(std::span<const PortPlan> plans) {
+  std::vector<std::string> addresses;
+  for (const PortPlan& plan : plans)
+    if (plan.pci) addresses.push_back(plan.pci->address);
+  return addresses;
 }
 
 uint16_t af_packet_largest_frame(uint16_t frame_size) {
@@ -102,16 +112,19 @@ uint32_t buffers_needed(std::span<const PortPlan> plans, uint32_t workers) {
   for (const PortPlan& plan : plans) {
     count += plan.interface ? std::max(plan.interface->queues, workers) * kAfXdpBuffers : workers * kDeviceBuffers;
     if (!plan.interface || plan.interface->queues < workers) count += (workers - 1) * kRingBuffers;
+    if (plan.twin) count += Twin::buffers_needed();
   }
   return count;
 }
 
+bool needs_large_buffers(const PortPlan& plan) {
+  return room_needed(plan) > kBufferRoom;
+}
+
 uint16_t large_room_needed(std::span<const PortPlan> plans) {
   uint16_t room = 0;
-  for (const PortPlan& plan : plans) {
-    const uint16_t frame = plan.interface ? af_packet_frame_size(plan) : plan.largest_frame();
-    if (frame > kBufferRoom) room = std::max(room, frame);
-  }
+  for (const PortPlan& plan : plans)
+    if (needs_large_buffers(plan)) room = std::max(room, room_needed(plan));
   return room;
 }
 

@@ -10,22 +10,33 @@
 #include "dataplane/dpdk/kernel_interface.h"
 #include "dataplane/model/config.h"
 #include "dataplane/net/ids.h"
+#include "dataplane/net/pci_device.h"
 #include "dataplane/net/result.h"
 
 namespace lb::dpdk {
 
+// Which ports get a twin in the kernel: NICs, since nothing else can stand for them there. What is on the other side of
+// a DPDK device string lbd does not know; tests ask for twins of those too.
+enum class TwinsFor : uint8_t { kNics, kDeviceStrings };
+
 struct PortPlan {
   net::PortId id{};
   model::Port port;
-  std::optional<KernelInterface> interface;   // else a DPDK device string
+  std::optional<KernelInterface> interface;   // else
+  std::optional<net::PciDevice> pci;          // else a DPDK device string
   std::string device_name, device_arguments;  // of the device string: net_pcap0 and rx_pcap=a,tx_pcap=b
   uint16_t mtu = 1500;
+  bool twin = false;
   // Ethernet header and two VLAN tags around the largest IP packet.
   uint16_t largest_frame() const { return static_cast<uint16_t>(mtu + 22); }
 };
 
-// ERRORS: kNotFound (no such interface), kUnsupported (PCI address), kUnavailable (interface down), kInvalid (mtu).
-net::Result<std::vector<PortPlan>> plan_ports(std::span<const model::Port> ports);
+// ERRORS: kNotFound (no such interface), kUnavailable (interface down), kInvalid (mtu); those of usable_pci_device().
+net::Result<std::vector<PortPlan>> plan_ports(std::span<const model::Port> ports, TwinsFor twins = TwinsFor::kNics,
+                                              const net::PciBus& bus = net::PciBus());
+
+// The NICs that DPDK may touch.
+std::vector<std::string> pci_addresses(std::span<const PortPlan> plans);
 
 // An AF_PACKET ring's frame, a power of two that holds the headers the kernel puts in front.
 uint16_t af_packet_frame_size(const PortPlan& plan);
@@ -34,7 +45,10 @@ uint16_t af_packet_largest_frame(uint16_t frame_size);
 
 // Buffers that drivers and workers hold at most, all at once.
 uint32_t buffers_needed(std::span<const PortPlan> plans, uint32_t workers);
-// Frames of that size need the second pool; 0 when no port does.
+// Whether the port's frames need the second pool, of larger buffers. NICs are told sizes in steps of 1 KB, and spread a
+// frame over several buffers when it does not fit.
+bool needs_large_buffers(const PortPlan& plan);
+// Room of the second pool; 0 when no port needs it.
 uint16_t large_room_needed(std::span<const PortPlan> plans);
 inline constexpr uint32_t kLargeBuffers = 4096;
 uint32_t memory_needed_mb(std::span<const PortPlan> plans, uint32_t workers);

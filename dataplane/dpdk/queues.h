@@ -10,14 +10,16 @@ struct rte_ring;
 namespace lb::dpdk {
 
 class Handoff;
+struct PuntRings;
 
 struct RxQueue {
   uint16_t device = 0;  // DPDK's port number
   uint16_t queue = 0;
-  std::array<uint8_t, 6> mac{};  // of the port
-  bool kernel_copy = false;      // the kernel sees every frame too (AF_PACKET)
-  rte_ring* ring = nullptr;      // instead of the device's queue: what the worker that polls that one hands over
-  Handoff* handoff = nullptr;    // the queue brings packets of all workers; null: of this one's flows only
+  std::array<uint8_t, 6> mac{};      // of the port
+  bool kernel_copy = false;          // the kernel sees every frame too (AF_PACKET)
+  rte_ring* ring = nullptr;          // instead of the device's queue: what the worker that polls that one hands over
+  Handoff* handoff = nullptr;        // the queue brings packets of all workers; null: of this one's flows only
+  const PuntRings* punts = nullptr;  // what is punted goes there; null: the port has no exception path
 };
 
 struct TxQueue {

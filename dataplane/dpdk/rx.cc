@@ -30,6 +30,7 @@ uint32_t receive(const RxQueue& from, Burst& burst, stages::Batch& b, Arrival& a
   b.start(n);
   b.port_mac = from.mac;
   b.kernel_copy = from.kernel_copy;
+  b.exception_path = from.punts != nullptr;
   return n;
 }
 

@@ -89,10 +89,10 @@ void free_slots(uint64_t slots, const Burst& burst) noexcept {
 
 }  // namespace
 
-void send(std::span<const TxQueue> to, const Burst& burst, uint32_t n, stages::Batch& b) noexcept {
+void send(std::span<const TxQueue> to, const Burst& burst, uint32_t n, stages::Batch& b, uint64_t given) noexcept {
   const uint64_t all = stages::Batch::first_slots(n);
   uint64_t left = b.slots_with(Verdict::kForward, n);
-  uint64_t taken = 0;
+  uint64_t taken = given;
   while (left != 0) {
     const uint16_t port = b.egress[static_cast<Slot>(__builtin_ctzll(left))];
     const uint64_t slots = slots_to(port, left, b);
@@ -100,7 +100,7 @@ void send(std::span<const TxQueue> to, const Burst& burst, uint32_t n, stages::B
     if (port >= to.size()) {  // a snapshot of another set of ports
       for (const Slot i : stages::Bits(slots)) b.drop(i, LB_DROP_TxFull);
     } else if (slots == all && adopt_all(to[port].largest_frame, burst, n, b)) {
-      taken = send_all(to[port], burst, n, b);
+      taken |= send_all(to[port], burst, n, b);
     } else {
       taken |= send_to(to[port], slots, burst, b);
     }

@@ -1,5 +1,6 @@
 // Stage 7: a Batch to the egress queues, one burst per port. What a queue does not accept becomes drop(TxFull). Every
-// buffer of the burst is given away: to a driver, or back to its pool; a driver's is never touched again.
+// buffer of the burst is given away: to a driver, or back to its pool; a driver's is never touched again. Those of the
+// slots in `given` are somebody else's already.
 #pragma once
 
 #include <span>
@@ -10,7 +11,7 @@
 namespace lb::dpdk {
 
 // to: by PortId. REQUIRES: every slot 0..n-1 has its verdict.
-void send(std::span<const TxQueue> to, const Burst& burst, uint32_t n, stages::Batch& b) noexcept;
+void send(std::span<const TxQueue> to, const Burst& burst, uint32_t n, stages::Batch& b, uint64_t given = 0) noexcept;
 
 // What a driver may still hold back for a full queue (AF_XDP's send() can answer ENOBUFS) is pushed.
 void flush(std::span<const TxQueue> to) noexcept;

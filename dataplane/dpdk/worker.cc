@@ -9,6 +9,7 @@
 
 #include "dataplane/dpdk/dispatch.h"
 #include "dataplane/dpdk/flow_clock.h"
+#include "dataplane/dpdk/punt.h"
 #include "dataplane/dpdk/tx.h"
 #include "dataplane/stages/count.h"
 #include "dataplane/stages/pipeline.h"
@@ -61,7 +62,8 @@ uint32_t Worker::poll(const RxQueue& queue, const model::Snapshot& snapshot) noe
   if (arrival.packets == 0) return 0;
   if (n > 0) {
     stages::run(batch_, snapshot, flows_);
-    send(options_.tx, burst_, n, batch_);
+    const uint64_t given = queue.punts == nullptr ? 0 : hand_up(*queue.punts, burst_, n, batch_);
+    send(options_.tx, burst_, n, batch_, given);
     stages::count_verdicts(batch_, n, state_);
   }
   count_arrival(queue, arrival);

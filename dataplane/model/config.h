@@ -34,10 +34,15 @@ inline constexpr uint16_t kMaxMtu = 9000;
 inline constexpr uint32_t kMaxCore = 1023;  // CPU_SETSIZE - 1
 inline constexpr uint8_t kMaxPrefix4 = 32, kMaxPrefix6 = 128;
 
+// A TAP that stands for a port in the kernel where that cannot see the device.
+inline constexpr std::string_view kTwinPrefix = "lbd-";
+inline constexpr size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
+
 struct Port {
   std::string name;             // wan, lan
-  std::string device;           // kernel interface name, or a DPDK device string such as net_ring0
+  std::string device;           // kernel interface name, PCI address, or a DPDK device string such as net_ring0
   std::optional<uint16_t> mtu;  // largest IP packet in bytes, 1280..9000; default: the interface's, else 1500
+  std::string twin_name() const { return std::string(kTwinPrefix) + name; }
   friend bool operator==(const Port&, const Port&) = default;
 };
 

@@ -32,18 +32,31 @@ struct WorkerCounters {
   CounterArray counters{};
 };
 
+struct QueueCounters {
+  uint16_t queue = 0;
+  bool counted = false;  // the driver counts by queue; else the numbers below are 0
+  uint64_t packets = 0, bytes = 0;
+  uint64_t lost = 0;                    // as rx_lost and tx_lost of the port
+  std::optional<net::WorkerId> worker;  // that polls it or sends by it; none: no worker does
+};
+
 struct PortCounters {
   net::PortId port{};
   std::string name, device;
   std::string driver;  // "af_xdp native", "af_xdp generic", "af_packet", "net_ring", ...
-  std::string ifname;  // kernel interface, empty when there is none
+  std::string ifname;  // what the kernel knows the port by: its interface, or its twin; empty when there is neither
   net::Mac mac;
   uint16_t mtu = 0;
   uint16_t queues = 0;
+  std::string dispatch;  // how packets come to workers: "rss", "software: WHY", "kernel"; empty: there is one worker
+  std::string twin;      // the TAP interface by which the kernel uses a port that it cannot see; empty: none
   bool link_up = false;
   uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0;
   uint64_t rx_lost = 0;  // lost before lbd saw them: queue full, no buffer
   uint64_t tx_lost = 0;  // accepted from lbd, lost by the device
+  std::vector<QueueCounters> rx_queues, tx_queues;
+  // By the twin: frames that the kernel got, frames of the kernel that left by the port, and what was lost either way.
+  uint64_t to_kernel = 0, to_kernel_lost = 0, from_kernel = 0, from_kernel_lost = 0;
 };
 
 // Totals over all workers since the engine started, by id. Control subtracts where an id was reused.

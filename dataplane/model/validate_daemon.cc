@@ -1,28 +1,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <map>
 
 #include "dataplane/model/text_rules.h"
 #include "dataplane/model/validate_parts.h"
 #include "dataplane/net/abi.h"
+#include "dataplane/net/pci_device.h"
 
 namespace lb::model {
 namespace {
 
-constexpr size_t kMaxInterfaceName = 15;  // IFNAMSIZ - 1
-constexpr size_t kMaxSocketPath = 107;    // sizeof(sockaddr_un::sun_path) - 1
-constexpr size_t kMaxPath = 4095;         // PATH_MAX - 1
+constexpr size_t kMaxSocketPath = 107;  // sizeof(sockaddr_un::sun_path) - 1
+constexpr size_t kMaxPath = 4095;       // PATH_MAX - 1
 constexpr size_t kMaxDeviceString = 255;
-
-// 0000:3b:00.0 or 3b:00.0
-bool is_pci_address(std::string_view s) {
-  if (s.size() == 12 && s[4] == ':') s.remove_prefix(5);
-  if (s.size() != 7 || s[2] != ':' || s[5] != '.') return false;
-  const auto is_hex = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; };
-  return is_hex(s[0]) && is_hex(s[1]) && is_hex(s[3]) && is_hex(s[4]) && is_hex(s[6]);
-}
 
 // net_ring0, net_pcap0,rx_pcap=in.pcap
 bool is_device_string(std::string_view s) {
@@ -34,6 +25,11 @@ bool is_device_string(std::string_view s) {
 bool is_interface_name(std::string_view s) {
   return !s.empty() && s.size() <= kMaxInterfaceName && s != "." && s != ".." &&
          std::all_of(s.begin(), s.end(), [](char c) { return c > ' ' && c < 0x7f && c != '/' && c != ':'; });
+}
+
+// A PCI address may be written with and without its domain.
+std::string one_name(const std::string& device) {
+  return net::parse_pci_address(device).value_or(device);
 }
 
 class DaemonCheck {
@@ -90,31 +86,38 @@ class DaemonCheck {
     if (d_.ports.empty()) add("dpdk.ports", "no ports: name at least one, such as {name: wan, device: eth1}");
     if (d_.ports.size() > LB_MAX_PORTS)
       add("dpdk.ports", fmt::format("{} ports; at most {} are possible", d_.ports.size(), LB_MAX_PORTS));
-    std::map<std::string_view, size_t> names, devices;
+    std::map<std::string_view, size_t> names;
+    std::map<std::string, size_t> devices;
     for (size_t i = 0; i < d_.ports.size(); ++i) {
       const Port& port = d_.ports[i];
       const std::string key = fmt::format("dpdk.ports[{}]", i);
       if (!is_valid_name(port.name)) add(key + ".name", name_rule("port name", port.name));
       check_device(key + ".device", port.device);
+      check_twin(key + ".name", port);
       if (port.mtu && (*port.mtu < kMinMtu || *port.mtu > kMaxMtu))
         add(key + ".mtu", fmt::format("mtu {} must be {} to {}", *port.mtu, kMinMtu, kMaxMtu));
       if (const auto [first, is_new] = names.emplace(port.name, i); !is_new && !port.name.empty())
         add(key + ".name",
             fmt::format("{} is the name of ports[{}] already: rename one", quote_text(port.name), first->second));
-      if (const auto [first, is_new] = devices.emplace(port.device, i); !is_new && !port.device.empty())
+      if (const auto [first, is_new] = devices.emplace(one_name(port.device), i); !is_new && !port.device.empty())
         add(key + ".device", fmt::format("{} is the device of ports[{}] already: one port a device",
                                          quote_text(port.device), first->second));
     }
   }
 
   void check_device(const std::string& key, const std::string& device) {
-    if (is_pci_address(device))
-      return add(
-          key, fmt::format("a PCI address ({}) is not in this version: name a kernel interface such as eth1", device));
-    if (is_device_string(device) || is_interface_name(device)) return;
-    add(key, fmt::format("{} is no device: write a kernel interface (at most {} characters, such as eth1) or a DPDK "
-                         "device string (net_...)",
+    if (net::parse_pci_address(device) || is_device_string(device) || is_interface_name(device)) return;
+    add(key, fmt::format("{} is no device: write a kernel interface (at most {} characters, such as eth1), a PCI "
+                         "address (0000:3b:00.0) or a DPDK device string (net_...)",
                          quote_text(device), kMaxInterfaceName));
+  }
+
+  void check_twin(const std::string& key, const Port& port) {
+    if (!net::parse_pci_address(port.device) || port.twin_name().size() <= kMaxInterfaceName) return;
+    add(key, fmt::format(
+                 "{} is too long for a port by PCI address: the kernel gets it as {}, and an interface name has at "
+                 "most {} characters; use at most {}",
+                 quote_text(port.name), port.twin_name(), kMaxInterfaceName, kMaxInterfaceName - kTwinPrefix.size()));
   }
 
   const Daemon& d_;

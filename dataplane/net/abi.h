@@ -142,6 +142,7 @@ static inline __u32 lb_listener_hash(__u32 address_hash, lb_be16 port, __u8 prot
   X(TooBig, "too_big", "larger than the egress MTU, after encapsulation")                                            \
   X(NoHeadroom, "no_headroom", "no room in front of the packet for the outer header")                                \
   X(NoExceptionPath, "no_exception_path", "for the kernel, but the port has no way to hand it over")                 \
+  X(ExceptionFull, "exception_full", "for the kernel, and the ring to the port's twin was full")                     \
   X(HandoffFull, "handoff_full", "of another worker's flow, and the ring to that worker was full")                   \
   X(TxFull, "tx_full", "the egress queue did not accept it")
 

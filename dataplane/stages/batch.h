@@ -98,9 +98,10 @@ struct Batch {
   uint64_t known = 0;       // bit i: its flow is tracked, and Meta::backend is the flow's
   Trace* trace = nullptr;
   // The ingress port: its MAC (other destinations are the kernel's), and whether the kernel sees what is not owned by
-  // itself.
+  // itself, or the engine hands it what is punted, owned or not (the exception path).
   std::array<uint8_t, 6> port_mac{};
   bool kernel_copy = false;
+  bool exception_path = false;
 
   Bits slots() const noexcept { return Bits(live); }
   Bits unparsed() const noexcept { return Bits(live & ~recognised); }
@@ -131,14 +132,18 @@ struct Batch {
     reason[i] = static_cast<uint8_t>(why);
     live &= ~(1ull << i);
   }
-  // Not owned: the kernel's own copy is the punt where there is one, else there is no way to hand it back.
+  // Not owned: the kernel's own copy is the punt where there is one.
   void punt(Slot i) noexcept {
-    if (!kernel_copy) return drop(i, LB_DROP_NoExceptionPath);
+    if (!kernel_copy && !exception_path) return drop(i, LB_DROP_NoExceptionPath);
     verdict[i] = Verdict::kPunt;
     live &= ~(1ull << i);
   }
   // Owned but the kernel's: the filter of the port keeps owned packets from the kernel, so its copy is gone.
-  void punt_owned(Slot i) noexcept { drop(i, LB_DROP_NoExceptionPath); }
+  void punt_owned(Slot i) noexcept {
+    if (!exception_path) return drop(i, LB_DROP_NoExceptionPath);
+    verdict[i] = Verdict::kPunt;
+    live &= ~(1ull << i);
+  }
   void forward(Slot i, uint16_t port) noexcept {
     verdict[i] = Verdict::kForward;
     egress[i] = port;

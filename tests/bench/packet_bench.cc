@@ -1,17 +1,19 @@
 // What a packet costs from the receive queue to the send queue, as a ratio to a MAC swap on the same queues. To be run
 // by scripts/bench, which reserves huge pages.
-//   packet_bench [--json] [--quick] [--stages] [--core N] [--macswap SECONDS] [--count
-//   io|generator|macswap|forward|new]
+//   packet_bench [--json] [--quick] [--stages] [--core N] [--macswap SECONDS]
+//   packet_bench --count io|generator|macswap|forward|new [--tsc]
 #include <fmt/format.h>
 #include <pthread.h>
 #include <sched.h>
 #include <time.h>
+#include <x86intrin.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "dataplane/dpdk/buffers.h"
 #include "dataplane/dpdk/device.h"
@@ -24,9 +26,10 @@ namespace {
 constexpr uint32_t kBuffers = 4096;
 constexpr uint32_t kQuickRounds = 80, kRounds = 250;
 constexpr uint32_t kCountedBatches = 200, kCountedFlows = 1000, kCountedTable = 65536;
+constexpr uint32_t kClockedBatches = 501;
 
 struct Options {
-  bool json = false, quick = false, stages = false;
+  bool json = false, quick = false, stages = false, tsc = false;
   uint32_t core = UINT32_MAX;  // the last one that there is
   uint32_t macswap_seconds = 0;
   std::string count;
@@ -50,6 +53,8 @@ Options parse(int argc, char** argv) {
       o.quick = true;
     } else if (arg == "--stages") {
       o.stages = true;
+    } else if (arg == "--tsc") {
+      o.tsc = true;
     } else if (arg == "--core") {
       o.core = number(value());
     } else if (arg == "--macswap") {
@@ -121,8 +126,21 @@ void print_macswap(Port port, uint32_t seconds) {
   for (uint32_t n = 0; n < kCountedBatches; n++) work.batch();
 }
 
-// Prints the packets.
-void count_instructions(Port port, const std::string& kind) {
+// What the time stamp counter says of a packet: instructions, on an emulated CPU that counts them with it. The median
+// of batches, for an interrupt falls into one of a hundred.
+void print_tsc(Work& work) {
+  std::vector<uint64_t> batches(kClockedBatches);
+  for (uint64_t& batch : batches) {
+    const uint64_t start = __rdtsc();
+    work.batch();
+    batch = __rdtsc() - start;
+  }
+  std::sort(batches.begin(), batches.end());
+  std::printf("%.2f\n", static_cast<double>(batches[batches.size() / 2]) / stages::kBatch);
+}
+
+// Prints the packets; or, with `tsc`, what the time stamp counter says of a packet.
+void count_instructions(Port port, const std::string& kind, bool tsc) {
   const World world = make_world(4, 1);
   const TrafficOptions o{.flows = kCountedFlows};
   Traffic traffic(o);
@@ -151,6 +169,7 @@ void count_instructions(Port port, const std::string& kind) {
     die(fmt::format("--count counts io, generator, macswap, forward or new, not '{}'", kind));
   }
   counted_batches(*work);
+  if (tsc) return print_tsc(*work);
   std::printf("%u\n", kCountedBatches * stages::kBatch);
 }
 
@@ -169,7 +188,7 @@ void measure(Port port, const Options& o, Report& report) {
 int run(const Options& o) {
   const Machine machine(o);
   if (o.macswap_seconds != 0) return print_macswap(machine.port(), o.macswap_seconds), 0;
-  if (!o.count.empty()) return count_instructions(machine.port(), o.count), 0;
+  if (!o.count.empty()) return count_instructions(machine.port(), o.count, o.tsc), 0;
   Report report;
   report.huge_pages = machine.huge_pages();
   measure(machine.port(), o, report);

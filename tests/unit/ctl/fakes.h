@@ -121,6 +121,9 @@ class FakeEngine : public model::Engine {
     p.queues = 1;
     p.link_up = true;
     p.rx_packets = 7;
+    p.dispatch = "rss";
+    p.rx_queues = {{.queue = 0, .counted = true, .packets = 7, .bytes = 420, .lost = 1, .worker = net::WorkerId(1)},
+                   {.queue = 1, .counted = false, .packets = 0, .bytes = 0, .lost = 0, .worker = std::nullopt}};
     return {p};
   }
   model::TrafficCounters traffic() override { return counted; }

@@ -6,7 +6,9 @@
 #include <sstream>
 
 #include "ctl/cmd_decap.h"
+#include "ctl/cmd_port.h"
 #include "ctl/command_line.h"
+#include "ctl/nic_host.h"
 
 namespace lb::ctl {
 namespace {
@@ -30,8 +32,11 @@ struct CommandLine {
   std::ostringstream out;
   NoDecapsulation decap;
   Session session{Streams{in, out, out}};
+  LinuxHost host;  // only parsing happens here
+  PortTools tools{host};
   std::unique_ptr<CLI::App> app =
-      make_command_line(session, {[this](CLI::App& to, Session& s) { add_decap_commands(to, s, decap); }});
+      make_command_line(session, {[this](CLI::App& to, Session& s) { add_port_commands(to, s, tools); },
+                                  [this](CLI::App& to, Session& s) { add_decap_commands(to, s, decap); }});
 };
 
 std::vector<const CLI::App*> subcommands(const CLI::App& app) {

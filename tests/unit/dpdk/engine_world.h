@@ -48,14 +48,15 @@ class EngineWorld : public ::testing::Test {
 
   void start(uint16_t workers) { start(workers, workers, workers); }
   // Queues of both ports.
-  void start(uint16_t workers, uint16_t rx_queues, uint16_t tx_queues) {
+  void start(uint16_t workers, uint16_t rx_queues, uint16_t tx_queues, TwinsFor twins = TwinsFor::kNics) {
     wan_ = std::make_unique<RingPort>("wan", rx_queues, tx_queues, must(net::Mac::parse(packet::kPortMac)));
     lan_ = std::make_unique<RingPort>("lan", rx_queues, tx_queues, must(net::Mac::parse("02:00:00:00:00:02")));
     model::Daemon daemon;
     for (uint32_t w = 0; w < workers; w++) daemon.workers.push_back(w);
     daemon.ports = {{.name = "wan", .device = wan_->device(), .mtu = {}},
                     {.name = "lan", .device = lan_->device(), .mtu = {}}};
-    engine_ = must(DpdkEngine::start(daemon, eal_, filters_, [this](std::string_view l) { log_ += l; }));
+    engine_ = must(DpdkEngine::start(
+        daemon, eal_, filters_, [this](std::string_view l) { log_ += l; }, {}, twins));
   }
   void publish(bool empty = false) {
     const auto report = must(engine_->publish(small_snapshot(++generation_, empty)));

@@ -40,10 +40,10 @@ TEST(Refusal, InterfaceThatIsNotHere) {
   EXPECT_NE(e.message.find("lo"), std::string::npos) << "names what there is: " << e.message;
 }
 
-TEST(Refusal, PciAddress) {
-  const net::Error e = start_error(daemon_with("0000:3b:00.0"));
-  EXPECT_EQ(e.code, net::Code::kUnsupported);
-  EXPECT_NE(e.message.find("not in this version"), std::string::npos) << e.message;
+TEST(Refusal, PciDeviceThatIsNotHere) {
+  const net::Error e = start_error(daemon_with("ffff:ff:1f.7"));
+  EXPECT_EQ(e.code, net::Code::kNotFound);
+  EXPECT_EQ(e.message, "port wan: there is no PCI device ffff:ff:1f.7 here; see: lspci -D");
 }
 
 TEST(Refusal, UnknownDriver) {

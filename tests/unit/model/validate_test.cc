@@ -328,8 +328,17 @@ TEST_F(Validate, RefusesABadDaemon) {
       "'eth1' is the device of ports[0] already");
   bad([](Daemon& d) { d.ports[0].name = "WAN"; }, "dpdk.ports[0].name", "port name 'WAN' must be");
   bad([](Daemon& d) { d.ports[0].mtu = 1279; }, "dpdk.ports[0].mtu", "mtu 1279 must be 1280 to 9000");
-  for (const char* device : {"0000:3b:00.0", "3b:00.0"})
-    bad([&](Daemon& d) { d.ports[0].device = device; }, "dpdk.ports[0].device", "PCI address");
+  bad(
+      [](Daemon& d) {
+        d.ports = {{"a", "0000:3b:00.0", {}}, {"b", "3B:00.0", {}}};
+      },
+      "dpdk.ports[1].device", "'3B:00.0' is the device of ports[0] already");
+  bad(
+      [](Daemon& d) {
+        d.ports[0] = {"twelve-chars", "3b:00.0", {}};
+      },
+      "dpdk.ports[0].name",
+      "the kernel gets it as lbd-twelve-chars, and an interface name has at most 15 characters; use at most 11");
   for (const char* device : {"", "a/b", "a b", "sixteen-letters-", "..", "eth1:0"})
     bad([&](Daemon& d) { d.ports[0].device = device; }, "dpdk.ports[0].device", "is no device");
 }

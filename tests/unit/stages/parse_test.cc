@@ -119,6 +119,17 @@ TEST_F(Parse, PuntsWhereTheKernelHasACopyAndDropsWhereItHasNone) {
   EXPECT_EQ(LB_DROP_NoExceptionPath, without.batch.reason[0]);
 }
 
+TEST_F(Parse, PuntsOwnedPacketsOfTheKernelsOnAnExceptionPathOnly) {
+  const packet::Bytes discovery = eth().ip6("2001:db8::7", kVip6, {.hop_limit = 255}).icmp6(135).bytes();
+  Frames with({discovery}, false), without({discovery}, true);
+  with.batch.exception_path = true;
+  parse(with.batch, s_.get());
+  parse(without.batch, s_.get());
+  EXPECT_EQ(Verdict::kPunt, with.batch.verdict[0]);
+  EXPECT_EQ(Verdict::kDrop, without.batch.verdict[0]) << "the filter of the port keeps it from the kernel";
+  EXPECT_EQ(LB_DROP_NoExceptionPath, without.batch.reason[0]);
+}
+
 TEST_F(Parse, FindsAnAddressAtTheEndOfAFullProbeSequenceOnly) {
   SmallSnapshot s;
   const lb_addr a = raw_address(kVip4);

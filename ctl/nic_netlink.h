@@ -1,0 +1,25 @@
+// The kernel's interfaces by rtnetlink, for moving a NIC: what one has, and giving it to another. Opens a socket a
+// call: nothing here is frequent.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "ctl/nic.h"
+
+namespace lb::ctl {
+
+// ERRORS: kNotFound: no such interface here.
+net::Result<InterfaceState> read_interface(const std::string& name);
+// The interface by which the kernel would send to an address; none: it would not.
+std::optional<std::string> interface_towards(const net::Address& address);
+
+net::Status rename_interface(const std::string& from, const std::string& to);
+// Changes only what differs.
+net::Status change_link(const std::string& name, const net::Mac& mac, uint32_t mtu, bool up);
+net::Status delete_tap(const std::string& name);  // ERRORS: kConflict: it is another kind of interface
+// What is there already is left as it is. The address is in use at once: it was ours before.
+net::Status give_address(const std::string& name, const Carried& address);
+net::Status give_route(const std::string& name, const Carried& route);
+
+}  // namespace lb::ctl

@@ -1,0 +1,96 @@
+#include "dataplane/dpdk/pci_port.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace lb::dpdk {
+namespace {
+
+constexpr uint16_t kMellanox = 0x15b3;
+constexpr const char* kDrivers =
+    "virtio, Intel (e1000, igb, igc, ixgbe, i40e, iavf, ice), VMware (vmxnet3) and Amazon (ena)";
+
+std::string holder(const net::PciDevice& d) {
+  if (d.interfaces.empty()) return fmt::format("driver {}", d.driver);
+  return fmt::format("driver {}, interface {}", d.driver, fmt::join(d.interfaces, ", "));
+}
+
+net::Status check_iommu(const net::PciBus& bus, const net::PciDevice& d) {
+  if (d.iommu_group) return {};
+  if (bus.has_iommu())
+    return net::Error{net::Code::kUnavailable,
+                      fmt::format("{} has no IOMMU group, and vfio-pci cannot take it without one; choose a slot or a "
+                                  "virtual NIC that is behind the IOMMU",
+                                  d.address)};
+  return net::Error{net::Code::kUnavailable,
+                    fmt::format("{} has no IOMMU group: this machine runs without an IOMMU; turn on VT-d or AMD-Vi in "
+                                "its firmware and boot with: intel_iommu=on iommu=pt (AMD: iommu=pt)",
+                                d.address)};
+}
+
+net::Status check_driver(const net::PciBus& bus, const net::PciDevice& d) {
+  if (d.driver == net::kVfioDriver) return {};
+  if (!bus.has_driver(net::kVfioDriver))
+    return net::Error{net::Code::kUnavailable,
+                      fmt::format("{} needs the driver vfio-pci, which is not loaded; load it: modprobe vfio-pci (and "
+                                  "then: lbctl port bind {})",
+                                  d.address, d.address)};
+  if (d.driver.empty())
+    return net::Error{
+        net::Code::kUnavailable,
+        fmt::format("{} is bound to no driver; bind it to vfio-pci: lbctl port bind {}", d.address, d.address)};
+  const std::string instead =
+      d.interfaces.empty() ? "" : fmt::format(" (or share it with the kernel: device: {})", d.interfaces.front());
+  return net::Error{net::Code::kUnavailable,
+                    fmt::format("{} is in use by the kernel ({}); move it to vfio-pci: lbctl port bind {}{}", d.address,
+                                holder(d), d.address, instead)};
+}
+
+// VFIO gives a group to one user, whole or not at all.
+net::Status check_group(const net::PciBus& bus, const net::PciDevice& d) {
+  for (const std::string& other : d.group_others) {
+    const auto sibling = bus.find(other);
+    if (!sibling || sibling->driver.empty() || sibling->driver.starts_with("vfio")) continue;
+    return net::Error{net::Code::kUnavailable,
+                      fmt::format("{} shares IOMMU group {} with {}, which the kernel uses ({}); move that to vfio-pci "
+                                  "too: lbctl port bind {}",
+                                  d.address, *d.iommu_group, other, holder(*sibling), other)};
+  }
+  return {};
+}
+
+}  // namespace
+
+net::Result<net::PciDevice> usable_pci_device(const net::PciBus& bus, const std::string& address) {
+  auto device = bus.find(address);
+  if (!device) return device.error();
+  const net::PciDevice& d = *device;
+  if (!d.is_network())
+    return net::Error{net::Code::kInvalid, fmt::format("{} is no network device (class {:06x}, {}); see: lspci -s {}",
+                                                       d.address, d.class_code, d.ids(), d.address)};
+  if (d.vendor == kMellanox)
+    return net::Error{
+        net::Code::kUnsupported,
+        fmt::format(
+            "{} ({}) is of NVIDIA's mlx family, whose driver shares the NIC with the kernel; that is not in this "
+            "version: give its kernel interface instead{}",
+            d.address, d.ids(), d.interfaces.empty() ? "" : fmt::format(", device: {}", d.interfaces.front()))};
+  if (net::Status ok = check_iommu(bus, d); !ok) return ok.error();
+  if (net::Status ok = check_driver(bus, d); !ok) return ok.error();
+  if (net::Status ok = check_group(bus, d); !ok) return ok.error();
+  return device;
+}
+
+net::Error pci_device_not_taken(const std::string& address, const std::string& complaints) {
+  if (complaints.empty())
+    return {net::Code::kUnsupported,
+            fmt::format("no driver of lbd takes {}; there are those of {}; give its kernel interface instead", address,
+                        kDrivers)};
+  if (complaints.find("resource busy") != std::string::npos)
+    return {
+        net::Code::kUnavailable,
+        fmt::format("another process has {}, or a device of its IOMMU group; see who: fuser -v /dev/vfio/*", address)};
+  return {net::Code::kUnavailable, fmt::format("DPDK cannot take {}: {}", address, complaints)};
+}
+
+}  // namespace lb::dpdk

@@ -1,0 +1,19 @@
+// Whether DPDK can take a NIC by its PCI address, judged by what sysfs tells, before DPDK starts: each reason why not
+// is a sentence with the command that mends it.
+#pragma once
+
+#include <string>
+
+#include "dataplane/net/pci_device.h"
+#include "dataplane/net/result.h"
+
+namespace lb::dpdk {
+
+// ERRORS: kNotFound (no such device), kInvalid (not a NIC), kUnsupported (a bifurcated driver), kUnavailable (no IOMMU,
+// vfio-pci not loaded, the kernel or nobody has it, its IOMMU group is shared).
+net::Result<net::PciDevice> usable_pci_device(const net::PciBus& bus, const std::string& address);
+
+// Why a device that passed is not there once DPDK runs. complaints: what DPDK logged when it looked for devices.
+net::Error pci_device_not_taken(const std::string& address, const std::string& complaints);
+
+}  // namespace lb::dpdk

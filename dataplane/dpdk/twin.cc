@@ -1,0 +1,142 @@
+#include "dataplane/dpdk/twin.h"
+
+#include <sys/uio.h>
+
+#include <utility>
+
+#include <fmt/format.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+namespace lb::dpdk {
+namespace {
+
+// By PuntClass. The kernel's own queues behind a TAP hold as much.
+constexpr std::array<uint32_t, kPuntClasses> kUpRing = {256, 256, 1024};
+constexpr int kMaxPieces = 16;  // segments of a frame
+
+void add(std::atomic<uint64_t>& counter, uint64_t n) noexcept {
+  counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
+
+// A worker that is interrupted while it puts something in holds up no other.
+net::Result<Ring> make_up_ring(uint32_t size) {
+  static std::atomic<uint32_t> rings = 0;  // names of rings are the process's
+  const std::string name = fmt::format("lbd_punt_{}", rings++);
+  Ring ring(rte_ring_create(name.c_str(), size, static_cast<int>(rte_socket_id()), RING_F_MP_RTS_ENQ | RING_F_SC_DEQ));
+  if (!ring)
+    return net::Error{net::Code::kUnavailable,
+                      fmt::format("no memory for a ring of {} punted packets: {}", size, rte_strerror(rte_errno))};
+  return ring;
+}
+
+}  // namespace
+
+uint32_t Twin::buffers_needed() noexcept {
+  uint32_t count = kRing + kBurst;
+  for (const uint32_t size : kUpRing) count += size;
+  return count;
+}
+
+net::Result<std::unique_ptr<Twin>> Twin::open(const TwinOptions& options, const Device& device) {
+  auto tap = Tap::open(options.name, options.mac, options.mtu);
+  if (!tap) return tap.error();
+  std::unique_ptr<Twin> twin(new Twin(options, device, std::move(*tap)));
+  for (size_t c = 0; c < kPuntClasses; c++) {
+    auto ring = make_up_ring(kUpRing[c]);
+    if (!ring) return ring.error();
+    twin->up_[c] = std::move(*ring);
+    twin->punts_.ring[c] = twin->up_[c].get();
+  }
+  auto down = make_ring();
+  if (!down) return down.error();
+  twin->from_kernel_ = std::move(*down);
+  twin->follow_link();
+  return twin;
+}
+
+Twin::~Twin() {
+  if (spares_ > 0) rte_pktmbuf_free_bulk(spare_.data(), spares_);
+}
+
+TwinCounters Twin::counters() const noexcept {
+  return {.to_kernel = to_kernel_.load(std::memory_order_relaxed),
+          .to_kernel_lost = to_kernel_lost_.load(std::memory_order_relaxed),
+          .from_kernel = from_kernel_count_.load(std::memory_order_relaxed),
+          .from_kernel_lost = from_kernel_lost_.load(std::memory_order_relaxed)};
+}
+
+void Twin::follow_link() {
+  const bool up = device_.link_up();
+  if (up == link_up()) return;
+  if (tap_->set_carrier(up)) link_up_.store(up, std::memory_order_relaxed);
+}
+
+// All classes get their share of a round, the first of them first.
+bool Twin::carry() noexcept {
+  bool any = false;
+  for (const Ring& ring : up_) any |= carry_up(ring.get());
+  return carry_down() || any;
+}
+
+bool Twin::carry_up(rte_ring* from) noexcept {
+  std::array<rte_mbuf*, kBurst> frames;
+  const uint32_t n = rte_ring_dequeue_burst(from, reinterpret_cast<void**>(frames.data()), kBurst, nullptr);
+  if (n == 0) return false;
+  uint32_t written = 0;
+  for (uint32_t i = 0; i < n; i++) written += write(frames[i]) ? 1 : 0;
+  rte_pktmbuf_free_bulk(frames.data(), n);
+  add(to_kernel_, written);
+  add(to_kernel_lost_, n - written);
+  return true;
+}
+
+bool Twin::write(rte_mbuf* frame) noexcept {
+  std::array<iovec, kMaxPieces> pieces;
+  int count = 0;
+  for (rte_mbuf* m = frame; m != nullptr; m = m->next) {
+    if (count == kMaxPieces) return false;
+    pieces[static_cast<size_t>(count++)] = {rte_pktmbuf_mtod(m, void*), m->data_len};
+  }
+  return tap_->write(pieces.data(), count);
+}
+
+bool Twin::has_room() const noexcept {
+  return rte_ring_free_count(from_kernel_.get()) >= kBurst;
+}
+
+bool Twin::carry_down() noexcept {
+  if (!has_room()) return false;
+  std::array<rte_mbuf*, kBurst> frames;
+  uint32_t n = 0;
+  while (n < kBurst && (frames[n] = read()) != nullptr) n++;
+  if (n == 0) return false;
+  rte_ring_enqueue_burst(from_kernel_.get(), reinterpret_cast<void**>(frames.data()), n, nullptr);  // there is room
+  add(from_kernel_count_, n);
+  return true;
+}
+
+// RETURNS: null: nothing waits, or there is no buffer for it. What is longer than the port takes is lost and counted.
+rte_mbuf* Twin::read() noexcept {
+  while (true) {
+    if (spares_ == 0) {
+      if (rte_pktmbuf_alloc_bulk(options_.pool, spare_.data(), kBurst) != 0) return nullptr;
+      spares_ = kBurst;
+    }
+    rte_mbuf* frame = spare_[spares_ - 1];
+    const size_t length = tap_->read(rte_pktmbuf_mtod(frame, uint8_t*), rte_pktmbuf_tailroom(frame));
+    if (length == 0) return nullptr;
+    if (length > options_.largest_frame) {
+      add(from_kernel_lost_, 1);
+      continue;
+    }
+    frame->data_len = static_cast<uint16_t>(length);
+    frame->pkt_len = static_cast<uint32_t>(length);
+    spares_--;
+    return frame;
+  }
+}
+
+}  // namespace lb::dpdk

@@ -1,0 +1,53 @@
+// What the kernel's sysfs tells of a PCI device: what it is, which driver has it, its network interfaces, its IOMMU
+// group. Read anew at every call; nothing is changed. The sysfs root is a parameter, so that tests make up a machine.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dataplane/net/result.h"
+
+namespace lb::net {
+
+inline constexpr const char* kVfioDriver = "vfio-pci";
+
+// domain:bus:slot.function in lower case, the domain added when it is not there: "3B:00.0" is 0000:3b:00.0.
+// RETURNS: none when the text is no such address.
+std::optional<std::string> parse_pci_address(std::string_view text);
+
+struct PciDevice {
+  std::string address;  // 0000:3b:00.0
+  uint16_t vendor = 0, device = 0;
+  uint32_t class_code = 0;              // class, subclass, programming interface: 0x020000 is Ethernet
+  std::string driver;                   // that has it now; empty: none
+  std::string driver_override;          // empty: any driver may take it
+  std::vector<std::string> interfaces;  // of the kernel; sorted
+  std::optional<uint32_t> iommu_group;
+  std::vector<std::string> group_others;  // PCI addresses of other devices of that group, bridges left out; sorted
+  std::optional<uint32_t> numa_node;
+
+  bool is_network() const noexcept { return class_code >> 16 == 0x02; }
+  std::string ids() const;  // 1af4:1041
+};
+
+class PciBus {
+ public:
+  explicit PciBus(std::string sysfs = "/sys") : sysfs_(std::move(sysfs)) {}
+
+  // address: as parse_pci_address() gives it. ERRORS: kNotFound.
+  Result<PciDevice> find(const std::string& address) const;
+  std::vector<PciDevice> network_devices() const;  // by address
+  // The device behind a kernel's network interface; none: it is a virtual one, or on another bus.
+  std::optional<std::string> address_of(const std::string& interface) const;
+  bool has_driver(const std::string& name) const;  // loaded (or built in), so that a device can be bound to it
+  bool has_iommu() const;                          // any group at all
+  const std::string& sysfs() const noexcept { return sysfs_; }
+
+ private:
+  std::string sysfs_;
+};
+
+}  // namespace lb::net

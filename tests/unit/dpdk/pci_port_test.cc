@@ -1,0 +1,139 @@
+// Which NICs DPDK may take, and what an operator reads when it may not: judged on a made-up sysfs.
+#include "dataplane/dpdk/pci_port.h"
+
+#include <gtest/gtest.h>
+
+#include "dataplane/dpdk/buffers.h"
+#include "dataplane/dpdk/port_plan.h"
+#include "tests/unit/net/fake_sysfs.h"
+
+namespace lb::dpdk {
+namespace {
+
+constexpr const char* kNic = "0000:3b:00.0";
+
+// One Intel NIC with an interface, an IOMMU group of its own, vfio-pci loaded.
+class PciPort : public ::testing::Test {
+ protected:
+  PciPort() {
+    sysfs_.add_device(kNic, "0x8086", "0x1572", "0x020000");
+    sysfs_.bind(kNic, "i40e");
+  }
+  net::Error refusal() {
+    const auto device = usable_pci_device(net::PciBus(sysfs_.root()), kNic);
+    EXPECT_FALSE(device);
+    return device ? net::Error{} : device.error();
+  }
+  tests::FakeSysfs sysfs_;
+};
+
+TEST_F(PciPort, BoundToVfioIsTaken) {
+  sysfs_.set_group(kNic, 31);
+  sysfs_.bind(kNic, "vfio-pci");
+  const net::PciBus bus(sysfs_.root());
+  ASSERT_TRUE(usable_pci_device(bus, kNic));
+  const model::Port port{.name = "wan", .device = "3B:00.0", .mtu = {}};
+  const auto plans = plan_ports({&port, 1}, TwinsFor::kNics, bus);
+  ASSERT_TRUE(plans) << plans.error().message;
+  EXPECT_EQ(plans->front().mtu, 1500);
+  EXPECT_FALSE(plans->front().interface);
+  EXPECT_TRUE(plans->front().twin);
+  EXPECT_EQ(pci_addresses(*plans), std::vector<std::string>{kNic});
+}
+
+TEST_F(PciPort, InUseByTheKernel) {
+  sysfs_.set_group(kNic, 31);
+  sysfs_.add_driver("vfio-pci");
+  sysfs_.add_interface(kNic, "ens1f0");
+  const model::Port port{.name = "wan", .device = kNic, .mtu = {}};
+  const auto plans = plan_ports({&port, 1}, TwinsFor::kNics, net::PciBus(sysfs_.root()));
+  ASSERT_FALSE(plans);
+  EXPECT_EQ(plans.error().code, net::Code::kUnavailable);
+  EXPECT_EQ(
+      plans.error().message,
+      "port wan: 0000:3b:00.0 is in use by the kernel (driver i40e, interface ens1f0); move it to vfio-pci: lbctl "
+      "port bind 0000:3b:00.0 (or share it with the kernel: device: ens1f0)");
+}
+
+TEST_F(PciPort, BoundToNothing) {
+  sysfs_.set_group(kNic, 31);
+  sysfs_.add_driver("vfio-pci");
+  std::filesystem::remove(sysfs_.root() + "/bus/pci/devices/0000:3b:00.0/driver");
+  EXPECT_EQ(refusal().message, "0000:3b:00.0 is bound to no driver; bind it to vfio-pci: lbctl port bind 0000:3b:00.0");
+}
+
+TEST_F(PciPort, VfioNotLoaded) {
+  sysfs_.set_group(kNic, 31);
+  EXPECT_EQ(refusal().message,
+            "0000:3b:00.0 needs the driver vfio-pci, which is not loaded; load it: modprobe vfio-pci (and then: lbctl "
+            "port bind 0000:3b:00.0)");
+}
+
+TEST_F(PciPort, MachineWithoutIommu) {
+  sysfs_.bind(kNic, "vfio-pci");
+  const net::Error e = refusal();
+  EXPECT_EQ(e.code, net::Code::kUnavailable);
+  EXPECT_NE(e.message.find("boot with: intel_iommu=on iommu=pt"), std::string::npos) << e.message;
+}
+
+TEST_F(PciPort, NicThatIsNotBehindTheIommu) {
+  sysfs_.add_device("0000:00:02.0", "0x8086", "0x1234", "0x030000");
+  sysfs_.set_group("0000:00:02.0", 1);
+  EXPECT_NE(refusal().message.find("choose a slot or a virtual NIC that is behind the IOMMU"), std::string::npos);
+}
+
+TEST_F(PciPort, GroupSharedWithTheKernel) {
+  sysfs_.add_device("0000:3b:00.1", "0x8086", "0x1572", "0x020000");
+  for (const char* nic : {kNic, "0000:3b:00.1"}) sysfs_.set_group(nic, 31);
+  sysfs_.bind(kNic, "vfio-pci");
+  sysfs_.bind("0000:3b:00.1", "i40e");
+  EXPECT_EQ(refusal().message,
+            "0000:3b:00.0 shares IOMMU group 31 with 0000:3b:00.1, which the kernel uses (driver i40e); move that to "
+            "vfio-pci too: lbctl port bind 0000:3b:00.1");
+  sysfs_.bind("0000:3b:00.1", "vfio-pci");
+  EXPECT_TRUE(usable_pci_device(net::PciBus(sysfs_.root()), kNic));
+}
+
+TEST_F(PciPort, NoNic) {
+  const auto path = sysfs_.add_device("0000:00:1f.2", "0x8086", "0x2922", "0x010601");
+  const auto device = usable_pci_device(net::PciBus(sysfs_.root()), "0000:00:1f.2");
+  ASSERT_FALSE(device);
+  EXPECT_EQ(device.error().code, net::Code::kInvalid);
+  EXPECT_EQ(device.error().message,
+            "0000:00:1f.2 is no network device (class 010601, 8086:2922); see: lspci -s 0000:00:1f.2");
+}
+
+TEST_F(PciPort, BifurcatedDriver) {
+  sysfs_.add_device("0000:5e:00.0", "0x15b3", "0x1017", "0x020000");
+  sysfs_.bind("0000:5e:00.0", "mlx5_core");
+  sysfs_.add_interface("0000:5e:00.0", "ens3");
+  const auto device = usable_pci_device(net::PciBus(sysfs_.root()), "0000:5e:00.0");
+  ASSERT_FALSE(device);
+  EXPECT_EQ(device.error().code, net::Code::kUnsupported);
+  EXPECT_NE(device.error().message.find("not in this version: give its kernel interface instead, device: ens3"),
+            std::string::npos)
+      << device.error().message;
+}
+
+TEST(PciDeviceNotTaken, WithoutDriverOrWithDpdksWords) {
+  EXPECT_NE(pci_device_not_taken(kNic, "").message.find("no driver of lbd takes 0000:3b:00.0"), std::string::npos);
+  EXPECT_EQ(
+      pci_device_not_taken(kNic, "EAL: Cannot open /dev/vfio/31: Device or resource busy; EAL: and so on").message,
+      "another process has 0000:3b:00.0, or a device of its IOMMU group; see who: fuser -v /dev/vfio/*");
+  EXPECT_NE(pci_device_not_taken(kNic, "Failed to open VFIO group 31").message.find("Failed to open VFIO group 31"),
+            std::string::npos);
+}
+
+TEST(PortPlan, NicsGetBuffersInStepsOfOneKilobyte) {
+  PortPlan plan;
+  plan.pci = net::PciDevice{};
+  plan.mtu = 3000;
+  EXPECT_FALSE(needs_large_buffers(plan));
+  plan.mtu = 3060;  // the NIC would be told 3,072 of the 3,584 bytes
+  EXPECT_TRUE(needs_large_buffers(plan));
+  plan.mtu = 9000;
+  EXPECT_EQ(large_room_needed({&plan, 1}), 9216);
+}
+
+}  // namespace
+}  // namespace lb::dpdk
