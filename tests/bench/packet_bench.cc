@@ -25,7 +25,7 @@ namespace {
 
 constexpr uint32_t kBuffers = 4096;
 constexpr uint32_t kQuickRounds = 80, kRounds = 250;
-constexpr uint32_t kCountedBatches = 200, kCountedFlows = 1000, kCountedTable = 65536;
+constexpr uint32_t kCountedBatches = 200, kCountedFlows = 1000, kCountedTable = 8192;
 constexpr uint32_t kClockedBatches = 501;
 
 struct Options {

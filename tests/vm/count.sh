@@ -5,7 +5,7 @@ set -euo pipefail
 bench=$1
 
 # Ours: the median batch, see tests/bench/packet_bench.cc.
-for kind in io generator macswap forward; do
+for kind in io generator macswap forward new; do
   printf '%s %s\n' "$kind" "$("$bench" --core 0 --count "$kind" --tsc 2>/dev/null)"
 done
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 RECORD = Path(__file__).with_name("instructions.json")
 TOLERANCE_PERCENT = 5
-KINDS = ("io", "generator", "macswap", "forward", "testpmd-io", "testpmd-macswap")
+KINDS = ("io", "generator", "macswap", "forward", "new", "testpmd-io", "testpmd-macswap")
 
 
 def main():
