@@ -99,12 +99,13 @@ net::Status Device::configure(const DeviceOptions& o) {
   if (const int error = set_up_queues(o); error != 0) return failed("refuses a queue", error);
   if (const int error = rte_eth_dev_start(id_); error != 0) return failed("does not start", error);
   if (why_no_rss_.empty()) confirm_rss(o, flow_types, key_size);
+  if (why_no_rss_.empty()) confirm_table(info.reta_size);
   // Neighbour discovery, OSPF, VRRP: for the kernel, by group addresses that only it knows.
   if (nic_) (void)rte_eth_allmulticast_enable(id_);
   return {};
 }
 
-// With RSS when the device has it and takes it; its table stays as the driver fills it, evenly over the queues.
+// With RSS when the device has it and takes it.
 int Device::configure_queues(const DeviceOptions& o, uint64_t flow_types, uint8_t key_size) {
   rte_eth_conf conf = {};
   conf.rxmode.mtu = o.nic_mtu;  // 0: 1500
@@ -144,6 +145,25 @@ void Device::confirm_rss(const DeviceOptions& o, uint64_t flow_types, uint8_t ke
   rte_eth_rss_conf wanted = {const_cast<uint8_t*>(o.rss_key.data()), key_size, flow_types};
   if (const int error = rte_eth_dev_rss_hash_update(id_, &wanted); error != 0)
     why_no_rss_ = fmt::format("it refuses an RSS key: {}", strerror(-error));
+}
+
+// From hash to queue: as the driver fills it, when that is evenly over the queues in use, else filled anew. A device
+// that has no table, or does not tell, is believed.
+void Device::confirm_table(uint16_t size) {
+  constexpr size_t kGroup = RTE_ETH_RETA_GROUP_SIZE;
+  std::array<rte_eth_rss_reta_entry64, RTE_ETH_RSS_RETA_SIZE_512 / kGroup> table = {};
+  if (size == 0 || size > RTE_ETH_RSS_RETA_SIZE_512) return;
+  for (size_t i = 0; i < size; i++) table[i / kGroup].mask |= 1ull << i % kGroup;
+  if (rte_eth_dev_rss_reta_query(id_, table.data(), size) != 0) return;
+
+  std::vector<uint32_t> share(UINT16_MAX + 1);
+  for (size_t i = 0; i < size; i++) share[table[i / kGroup].reta[i % kGroup]]++;
+  const auto [least, most] = std::minmax_element(share.begin(), share.begin() + rx_queues_);
+  const bool all = std::all_of(share.begin() + rx_queues_, share.end(), [](uint32_t n) { return n == 0; });
+  if (all && *most - *least <= 1) return;
+  for (size_t i = 0; i < size; i++) table[i / kGroup].reta[i % kGroup] = static_cast<uint16_t>(i % rx_queues_);
+  if (const int error = rte_eth_dev_rss_reta_update(id_, table.data(), size); error != 0)
+    why_no_rss_ = fmt::format("it refuses an even RSS table: {}", strerror(-error));
 }
 
 // AF_PACKET's fanout is by flow hash; it rolls over to another queue only when one is full.

@@ -59,6 +59,7 @@ class Device {
   int configure_queues(const DeviceOptions& options, uint64_t flow_types, uint8_t key_size);
   int set_up_queues(const DeviceOptions& options);
   void confirm_rss(const DeviceOptions& options, uint64_t flow_types, uint8_t key_size);
+  void confirm_table(uint16_t size);
 
   uint16_t id_;
   bool nic_;

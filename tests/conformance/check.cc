@@ -24,10 +24,11 @@ std::string text(Verdict v, Drop reason) {
   return "dropped(" + std::string(model::counter(id).name) + ")";
 }
 
-// What a port without a kernel copy makes of an expected punt.
-Expect on_this_port(Expect e, bool kernel_copy) {
-  if (e.verdict == Verdict::kPunt && !kernel_copy) return dropped(LB_DROP_NoExceptionPath);
-  return e;
+// What the port makes of an expected punt.
+Expect on_this_port(Expect e, Punts punts) {
+  if (e.verdict != Verdict::kPunt || punts == Punts::kTwin) return e;
+  if (punts == Punts::kCopy && !e.owned) return e;
+  return dropped(LB_DROP_NoExceptionPath);
 }
 
 void check_step(const Step& step, const Expect& want, const StepOutcome& found) {
@@ -48,10 +49,10 @@ struct Totals {
   std::map<std::string, std::pair<uint64_t, uint64_t>> services, backends;  // name -> packets, bytes
 };
 
-Totals expected_totals(const Case& c, bool kernel_copy) {
+Totals expected_totals(const Case& c, Punts punts) {
   Totals t;
   for (const Step& step : c.steps) {
-    const Expect e = on_this_port(step.expect, kernel_copy);
+    const Expect e = on_this_port(step.expect, punts);
     t.counters[LB_COUNT_RxPackets]++;
     t.counters[LB_COUNT_RxBytes] += step.in.bytes().size();
     if (e.verdict == Verdict::kPunt) t.counters[LB_COUNT_Punted]++;
@@ -77,8 +78,8 @@ void check_traffic(const std::vector<lb_traffic>& found, const Names& names,
   EXPECT_EQ(want, seen);
 }
 
-void check_totals(const Case& c, const Outcome& found, bool kernel_copy) {
-  const Totals want = expected_totals(c, kernel_copy);
+void check_totals(const Case& c, const Outcome& found, Punts punts) {
+  const Totals want = expected_totals(c, punts);
   for (const model::CounterInfo& info : model::counters()) {
     if (info.id >= LB_COUNT_FlowHits) break;  // what the flow table did besides is told by its own tests
     EXPECT_EQ(want.counters[info.id], found.counters[info.id]) << "counter " << info.name;
@@ -101,7 +102,7 @@ class CaseTest : public testing::Test {
   CaseTest(Runner& runner, Case c) : runner_(runner), case_(std::move(c)) {}
   void TestBody() override {
     if (const std::string why = runner_.why_not(case_); !why.empty()) GTEST_SKIP() << why;
-    check(case_, runner_.run(case_), runner_.kernel_copy());
+    check(case_, runner_.run(case_), runner_.punts());
   }
 
  private:
@@ -125,16 +126,18 @@ Expect punted() {
   return {.verdict = Verdict::kPunt, .out = {}, .service = {}, .backend = {}};
 }
 Expect punted_owned() {
-  return dropped(LB_DROP_NoExceptionPath);
+  Expect e = punted();
+  e.owned = true;
+  return e;
 }
 
-void check(const Case& c, const Outcome& found, bool kernel_copy) {
+void check(const Case& c, const Outcome& found, Punts punts) {
   ASSERT_EQ(c.steps.size(), found.steps.size());
   for (size_t i = 0; i < c.steps.size(); i++) {
     SCOPED_TRACE("step " + std::to_string(i + 1));
-    check_step(c.steps[i], on_this_port(c.steps[i].expect, kernel_copy), found.steps[i]);
+    check_step(c.steps[i], on_this_port(c.steps[i].expect, punts), found.steps[i]);
   }
-  check_totals(c, found, kernel_copy);
+  check_totals(c, found, punts);
 }
 
 std::vector<Case> all_cases() {

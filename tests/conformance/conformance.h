@@ -40,8 +40,17 @@ const World& empty();  // no services: everything is the kernel's
 // The world as workers see it, hashed with kKey. Aborts with a sentence when it does not compile.
 std::shared_ptr<const model::Snapshot> compile(const World& world);
 
+// How the ingress port hands the kernel what is the kernel's. Without a way, what a case expects to be punted is
+// expected to be dropped(no_exception_path).
+enum class Punts {
+  kNowhere,
+  kCopy,  // the kernel has a copy of what is not owned
+  kTwin,  // lbd hands it over, owned or not
+};
+
 struct Expect {
   Verdict verdict = Verdict::kNone;
+  bool owned = false;                 // of a punt
   Drop reason = LB_DROP_BadIpHeader;  // of a drop
   packet::Packet out;                 // of a forward: the frame as it leaves
   uint16_t egress = 0;                // of a forward
@@ -77,9 +86,7 @@ class Runner {
  public:
   virtual ~Runner() = default;
   virtual std::string name() const = 0;
-  // Whether the ingress port leaves a copy to the kernel. Without one, what a case expects to be punted is expected to
-  // be dropped(no_exception_path).
-  virtual bool kernel_copy() const = 0;
+  virtual Punts punts() const = 0;
   // Not empty: why this engine cannot be brought into the situation of that case (another headroom, say).
   virtual std::string why_not(const Case&) const { return {}; }
   virtual Outcome run(const Case& c) = 0;
@@ -95,11 +102,11 @@ std::vector<Case> all_cases();
 Expect forwarded(packet::Packet out, uint16_t egress, std::string service, std::string backend);
 Expect dropped(Drop reason);
 Expect punted();        // not owned: unchanged to the kernel
-Expect punted_owned();  // owned, but the kernel's: no way back to it in this version
+Expect punted_owned();  // owned, but the kernel's
 
 // GoogleTest expectations: every frame's verdict, reason, bytes and egress; counters of the whole case, of its services
 // and backends; rx = forwarded + punted + drops.
-void check(const Case& c, const Outcome& found, bool kernel_copy);
+void check(const Case& c, const Outcome& found, Punts punts);
 
 // Registers one test a case, <runner>.<case name>. Call before RUN_ALL_TESTS(); the runner outlives it.
 void register_tests(Runner& runner);

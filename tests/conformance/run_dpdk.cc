@@ -48,7 +48,7 @@ class DpdkRunner : public Runner {
   }
 
   std::string name() const override { return "DpdkEngine"; }
-  bool kernel_copy() const override { return false; }
+  Punts punts() const override { return Punts::kNowhere; }
   std::string why_not(const Case& c) const override {
     for (const Step& step : c.steps)
       if (c.headroom + step.in.bytes().size() > dpdk::kBufferRoom) return "the frame is larger than a packet buffer";

@@ -14,10 +14,9 @@ namespace {
 
 class PipelineRunner : public Runner {
  public:
-  PipelineRunner(std::string name, bool kernel_copy, bool tracks)
-      : name_(std::move(name)), kernel_copy_(kernel_copy), tracks_(tracks) {}
+  PipelineRunner(std::string name, Punts punts, bool tracks) : name_(std::move(name)), punts_(punts), tracks_(tracks) {}
   std::string name() const override { return name_; }
-  bool kernel_copy() const override { return kernel_copy_; }
+  Punts punts() const override { return punts_; }
 
   Outcome run(const Case& c) override {
     const auto snapshot = compile(*c.world);
@@ -43,7 +42,8 @@ class PipelineRunner : public Runner {
     auto batch = std::make_unique<stages::Batch>();
     const packet::Bytes mac = packet::mac_bytes(packet::kPortMac);
     std::copy(mac.begin(), mac.end(), batch->port_mac.begin());
-    batch->kernel_copy = kernel_copy_;
+    batch->kernel_copy = punts_ == Punts::kCopy;
+    batch->exception_path = punts_ == Punts::kTwin;
     batch->data[0] = buffer.get() + headroom;
     batch->length[0] = static_cast<uint16_t>(frame.size());
     batch->headroom[0] = headroom;
@@ -57,7 +57,8 @@ class PipelineRunner : public Runner {
   }
 
   std::string name_;
-  bool kernel_copy_, tracks_;
+  Punts punts_;
+  bool tracks_;
 };
 
 }  // namespace
@@ -65,8 +66,9 @@ class PipelineRunner : public Runner {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  lb::conformance::PipelineRunner with("Pipeline", true, false), without("PipelineWithoutKernelCopy", false, false),
-      tracking("PipelineWithFlows", true, true);
-  for (auto* runner : {&with, &without, &tracking}) lb::conformance::register_tests(*runner);
+  using lb::conformance::Punts;
+  lb::conformance::PipelineRunner with("Pipeline", Punts::kCopy, false), twin("PipelineWithTwin", Punts::kTwin, false),
+      without("PipelineWithoutKernelCopy", Punts::kNowhere, false), tracking("PipelineWithFlows", Punts::kCopy, true);
+  for (auto* runner : {&with, &twin, &without, &tracking}) lb::conformance::register_tests(*runner);
   return RUN_ALL_TESTS();
 }

@@ -34,6 +34,25 @@ TEST(Rss, IsOverAddressesAndPortsWithTheNodesKey) {
     EXPECT_NE(conf.rss_hf & type, 0u) << type;
 }
 
+// net_null begins with everything on queue 0.
+TEST(Rss, TheTableIsEvenOverTheQueuesInUse) {
+  Eal& eal = test_eal();
+  const Buffers buffers = must(Buffers::create("rss_table", 4095, kBufferRoom));
+  const DispatchKeys keys = DispatchKeys::make();
+  const auto device = must(Device::open(
+      {.name = "net_null6", .arguments = {}, .workers = 3, .pool = buffers.pool(), .rss_key = keys.rss}, eal));
+  rte_eth_dev_info info = {};
+  ASSERT_EQ(rte_eth_dev_info_get(device->id(), &info), 0);
+  ASSERT_GE(info.reta_size, 64);
+  std::vector<rte_eth_rss_reta_entry64> table(info.reta_size / 64);
+  for (auto& group : table) group.mask = ~0ull;
+  ASSERT_EQ(rte_eth_dev_rss_reta_query(device->id(), table.data(), info.reta_size), 0);
+  std::array<uint32_t, 3> share{};
+  for (const auto& group : table)
+    for (const uint16_t queue : group.reta) share.at(queue)++;
+  for (const uint32_t n : share) EXPECT_NEAR(n, info.reta_size / 3.0, 1);
+}
+
 TEST(Rss, AKeyTooShortForTheDeviceMeansDispatchInSoftware) {
   Eal& eal = test_eal();
   const Buffers buffers = must(Buffers::create("rss_short", 4095, kBufferRoom));
