@@ -209,7 +209,7 @@ net::Result<std::unique_ptr<Eal>> Eal::init(const EalOptions& options) {
     return init_error(rte_errno, options, *huge, eal->take_complaints());
   eal->initialised_ = true;
   eal->complaints_at_start_ = eal->take_complaints();
-  if (!*huge && !options.pci.empty() && options.log)
+  if (!*huge && options.huge_pages == model::HugePages::kAuto && !options.pci.empty() && options.log)
     options.log(
         fmt::format("NICs are driven without huge pages, which is slower; reserve them: sysctl -w "
                     "vm.nr_hugepages={}",

@@ -64,7 +64,8 @@ net::Status plan_interface(PortPlan& plan) {
 
 }  // namespace
 
-net::Result<std::vector<PortPlan>> plan_ports(std::span<const model::Port> ports, TwinsFor twins, const net::PciBus& bus) {
+net::Result<std::vector<PortPlan>> plan_ports(std::span<const model::Port> ports, TwinsFor twins,
+                                              const net::PciBus& bus) {
   std::vector<PortPlan> plans;
   for (const model::Port& port : ports) {
     PortPlan plan;

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "dataplane/model/compiler_parts.h"
+#include "dataplane/net/outer.h"
 
 namespace lb::model {
 namespace {
@@ -23,15 +24,13 @@ bool is_eligible(const BackendState& b, Reachable how) {
 
 lb_backend compile_backend(const net::Address& address, uint16_t pool, const Reach& reach, bool takes_new) {
   lb_backend b{};
-  b.address = address.raw();
   b.pool = pool;
   b.flags = LB_BACKEND_SERVING;
-  if (!address.is_ipv4()) b.flags |= LB_BACKEND_IPV6;
+  const lb_addr to = address.raw(), from = reach.resolved ? reach.source.raw() : lb_addr{};
+  const net::Mac dst = reach.resolved ? reach.dst_mac : net::Mac{}, src = reach.resolved ? reach.src_mac : net::Mac{};
+  lb_backend_set_head(&b, &to, &from, dst.bytes.data(), src.bytes.data());
   if (!reach.resolved) return b;
   if (takes_new) b.flags |= LB_BACKEND_READY;
-  b.source = reach.source.raw();
-  std::ranges::copy(reach.dst_mac.bytes, b.dst_mac);
-  std::ranges::copy(reach.src_mac.bytes, b.src_mac);
   b.port = net::raw(reach.port);
   b.mtu = reach.mtu;
   b.flags = static_cast<uint8_t>(b.flags | LB_BACKEND_RESOLVED | (reach.on_link ? LB_BACKEND_ON_LINK : 0u));

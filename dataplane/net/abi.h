@@ -74,22 +74,22 @@ struct lb_service {
 LB_ASSERT(sizeof(struct lb_service) == 16);
 
 // Everything that forwarding to one backend needs, in one cache line; index is the backend id, entry 0 is never used.
+// head: the front of a frame to it as it will be sent, Ethernet header and the outer header of `ipip`, but for what the
+// packet decides; net/outer.h fills and uses it.
 #define LB_BACKEND_RESOLVED 1u  // next hop known: dst_mac, src_mac, port, mtu are valid
 #define LB_BACKEND_IPV6 2u      // outer family
 #define LB_BACKEND_ON_LINK 4u   // the next hop is the backend itself, no gateway between: dsr is possible
 #define LB_BACKEND_SERVING 8u   // keeps the flows that it has: every backend of a pool, drained and leaving ones too
 #define LB_BACKEND_READY 16u    // may get new flows: weight > 0, not drained, not leaving, next hop known
+#define LB_HEAD_MAX 54u         // Ethernet and IPv6
 struct lb_backend {
-  struct lb_addr address;  // of the backend: outer destination
-  struct lb_addr source;   // our address on that egress: outer source
-  __u8 dst_mac[6];         // of the next hop
-  __u8 src_mac[6];         // of the egress port
+  __u8 head[LB_HEAD_MAX];  // MACs of next hop and egress port, type, outer header from our address to the backend's
+  __u16 sum;               // one's complement sum of an IPv4 outer header without TOS, length and checksum
   __u16 port;              // egress port, index into the configured ports
   __u16 mtu;               // of egress and route: largest IP packet in bytes
+  __u16 pool;              // number of its pool in this snapshot, from 1
   __u8 flags;              // LB_BACKEND_*
   __u8 pad0;
-  __u16 pool;  // number of its pool in this snapshot, from 1
-  __u8 pad[12];
 };
 LB_ASSERT(sizeof(struct lb_backend) == 64);
 

@@ -66,6 +66,21 @@ class Bits {
   uint64_t mask_;
 };
 
+// The usual packet, column by column: untagged, IPv4 without options, TCP or UDP, and recognised. All that is known of
+// it is here until complete() writes its Meta; a packet whose flow is found is sent without ever having one.
+struct Usual {
+  net::FlowWords4 tuple;
+  std::array<uint64_t, kBatch> hash;
+  std::array<uint32_t, kBatch> service;
+  std::array<uint16_t, kBatch> ip_length;
+  std::array<uint16_t, kBatch> backend;  // of those in `sent`
+  std::array<uint8_t, kBatch> tcp;       // as Meta::tcp
+  uint64_t slots = 0;                    // bit i: slot i is a usual packet, and has no Meta
+  uint64_t plain = 0;                    // bit i: UDP, or TCP that neither begins nor ends a flow
+  uint64_t udp = 0;
+  uint64_t sent = 0;  // bit i: its flow was found, and its frame is ready: send_usual()
+};
+
 struct Batch {
   std::array<uint8_t*, kBatch> data;      // first byte of the frame (Ethernet); moves when stages prepend or cut
   std::array<uint16_t, kBatch> length;    // bytes of the frame, all contiguous
@@ -74,9 +89,8 @@ struct Batch {
   std::array<uint8_t, kBatch> reason;   // lb_drop, when verdict is kDrop
   std::array<uint16_t, kBatch> egress;  // PortId, when verdict is kForward
   std::array<Meta, kBatch> meta;
-  net::FlowWords4 words4;   // IPv4 tuples as hash_flows() wants them, where recognise() had them at hand
+  Usual usual;
   uint64_t live = 0;        // bit i: slot i still travels
-  uint64_t hashable4 = 0;   // bit i: words4 has the tuple of slot i
   uint64_t recognised = 0;  // bit i: recognise() has done the work of parse() and find_listener() for it
   uint64_t known = 0;       // bit i: its flow is tracked, and Meta::backend is the flow's
   Trace* trace = nullptr;
@@ -106,7 +120,8 @@ struct Batch {
   }
   void start(uint32_t count) noexcept {
     live = first_slots(count);
-    hashable4 = recognised = known = 0;
+    recognised = known = 0;
+    usual.slots = usual.sent = 0;
     verdict.fill(Verdict::kNone);
   }
   void drop(Slot i, Drop why) noexcept {

@@ -14,22 +14,23 @@ uint64_t number_of(uint64_t slots) noexcept {
 
 // A batch is often of one service, which is counted at once then: a counter that every packet adds to would make each
 // wait for the one before.
-void count_forwarded(const Batch& b, uint64_t slots, WorkerState& w) noexcept {
+template <class Service, class Backend>
+void count_forwarded(const Batch& b, uint64_t slots, const Service& service_of, const Backend& backend_of,
+                     WorkerState& w) noexcept {
   lb_traffic *const services = w.services.data(), *const backends = w.backends.data();
-  const uint32_t first = b.meta[static_cast<Slot>(__builtin_ctzll(slots))].service;
+  const uint32_t first = service_of(static_cast<Slot>(__builtin_ctzll(slots)));
   uint32_t others = 0;
   uint64_t bytes = 0;
   for (Slot i : Bits(slots)) {
-    const Meta& m = b.meta[i];
     bytes += b.length[i];
-    others |= m.service ^ first;
-    count_traffic(backends[m.backend], b.length[i]);
+    others |= service_of(i) ^ first;
+    count_traffic(backends[backend_of(i)], b.length[i]);
   }
   if (others == 0) {
     bump(services[first].packets, number_of(slots));
     bump(services[first].bytes, bytes);
   } else {
-    for (Slot i : Bits(slots)) count_traffic(services[b.meta[i].service], b.length[i]);
+    for (Slot i : Bits(slots)) count_traffic(services[service_of(i)], b.length[i]);
   }
   bump(w.counters[LB_COUNT_Forwarded], number_of(slots));
   bump(w.counters[LB_COUNT_ForwardedBytes], bytes);
@@ -45,7 +46,13 @@ void count(const Batch& b, uint32_t n, uint64_t rx_bytes, WorkerState& w) noexce
 
 void count_verdicts(const Batch& b, uint32_t n, WorkerState& w) noexcept {
   const uint64_t forwarded = b.slots_with(Verdict::kForward, n), punted = b.slots_with(Verdict::kPunt, n);
-  if (forwarded != 0) count_forwarded(b, forwarded, w);
+  const uint64_t usual = forwarded & b.usual.sent, others = forwarded & ~usual;
+  if (usual != 0)
+    count_forwarded(
+        b, usual, [&](Slot i) { return b.usual.service[i]; }, [&](Slot i) { return b.usual.backend[i]; }, w);
+  if (others != 0)
+    count_forwarded(
+        b, others, [&](Slot i) { return b.meta[i].service; }, [&](Slot i) { return b.meta[i].backend; }, w);
   for (Slot i : Bits(Batch::first_slots(n) & ~(forwarded | punted))) bump(w.counters[b.reason[i]], 1);
   bump(w.counters[LB_COUNT_Punted], number_of(punted));
 }

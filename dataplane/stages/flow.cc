@@ -67,38 +67,6 @@ void meet_syn(Batch& b, Slot i, const Snapshot& s, FlowTracker& t, lb_flow_line&
   keep_backend(b, i, s, backend);
 }
 
-// Nearly every packet, in one go: a segment of an established flow that neither begins nor ends it, and a backend of
-// the service's own pool that can be sent to. The rules are those of meet(), which takes all others.
-class Usual {
- public:
-  Usual(const Snapshot& s, uint64_t now_ms) noexcept
-      : backends_(s.backends.data()),
-        backend_count_(s.backends.size()),
-        services_(s.services.data()),
-        now_(lb_flow_state(LB_FLOW_ESTABLISHED, now_ms)) {}
-
-  bool meet(Meta& m, lb_flow_line& line, uint32_t entry) const noexcept {
-    const uint16_t was = line.state[entry], id = line.backend[entry];
-    const lb_service& service = services_[m.service];
-    if (lb_flow_class_of(was) != LB_FLOW_ESTABLISHED || m.proto != LB_PROTO_TCP ||
-        (m.tcp & (LB_TCP_SYN | LB_TCP_RST | LB_TCP_FIN)) != 0 || id >= backend_count_)
-      return false;
-    const lb_backend& b = backends_[id];
-    constexpr uint8_t kFine = LB_BACKEND_SERVING | LB_BACKEND_RESOLVED;
-    if ((b.flags & kFine) != kFine || b.pool != service.pool || !model::is_within_reach(service, b, m.family))
-      return false;
-    if (was != now_) put(line.state[entry], now_);
-    m.backend = id;
-    return true;
-  }
-
- private:
-  const lb_backend* backends_;
-  size_t backend_count_;
-  const lb_service* services_;
-  uint16_t now_;
-};
-
 // The flow in a table that is not ours. RETURNS: 0 when it is not there, or its backend does not serve; else its state.
 uint16_t look_in(const FlowTable& table, const Meta& m, const Snapshot& s, uint64_t now_ms,
                  uint16_t& backend) noexcept {
@@ -239,24 +207,17 @@ void find_flows(Batch& b, const Snapshot& s, FlowTracker& t) noexcept {
     __builtin_prefetch(w.first[i], 1);
   }
   Tally tally;
-  const Usual usual(s, t.now_ms());
-  uint64_t missed = 0, known = 0;
+  uint64_t missed = 0;
   for (const Slot i : b.slots()) {
     const uint32_t found = net::match_flow(*w.first[i], tags_of(b.meta[i]));
     if (found != 0) {
-      const auto entry = static_cast<uint32_t>(__builtin_ctz(found));
-      if (usual.meet(b.meta[i], *w.first[i], entry))
-        known |= 1ull << i;
-      else
-        meet(b, i, s, t, *w.first[i], entry, tally);
+      meet(b, i, s, t, *w.first[i], static_cast<uint32_t>(__builtin_ctz(found)), tally);
       continue;
     }
     missed |= 1ull << i;
     w.second[i] = own.lines + lb_flow_second_line(b.meta[i].hash, own.count);
     __builtin_prefetch(w.second[i], 1);
   }
-  b.known |= known;
-  tally.hits += static_cast<uint64_t>(__builtin_popcountll(known));
   uint64_t unknown = 0;
   for (const Slot i : Bits(missed)) {
     const uint32_t found = net::match_flow(*w.second[i], tags_of(b.meta[i]));

@@ -12,14 +12,6 @@ uint32_t ports_of(const Meta& m) noexcept {
 
 using Hashes = std::array<uint64_t, kBatch>;
 
-// As recognise() left them, those of other slots among them: up to the last one, a few more so that lanes are full.
-void hash_ready(Batch& b, const lb_hash_key& key, uint64_t slots) noexcept {
-  Hashes hashes;
-  const auto end = static_cast<uint32_t>(64 - __builtin_clzll(slots));
-  net::hash_flows(key, b.words4, (end + 7) & ~7u, hashes.data());
-  for (Slot i : Bits(slots)) b.meta[i].hash = hashes[i];
-}
-
 // Side by side and back.
 template <class Words, class Set>
 void hash_gathered(Batch& b, const lb_hash_key& key, uint64_t slots, const Set& set) noexcept {
@@ -36,10 +28,12 @@ void hash_gathered(Batch& b, const lb_hash_key& key, uint64_t slots, const Set& 
 
 void hash_flows(Batch& b, const model::Snapshot& snapshot) noexcept {
   const lb_hash_key& key = snapshot.hash_key;
-  const uint64_t ready = b.live & b.hashable4;
-  if (ready != 0) hash_ready(b, key, ready);
+  // Those of other slots among them, so that lanes are full.
+  if (b.usual.slots != 0)
+    net::hash_flows(key, b.usual.tuple, (64 - static_cast<uint32_t>(__builtin_clzll(b.usual.slots)) + 7) & ~7u,
+                    b.usual.hash.data());
   uint64_t ipv4 = 0, ipv6 = 0;
-  for (Slot i : Bits(b.live & ~ready)) (b.meta[i].family == 4 ? ipv4 : ipv6) |= 1ull << i;
+  for (Slot i : Bits(b.live & ~b.usual.slots)) (b.meta[i].family == 4 ? ipv4 : ipv6) |= 1ull << i;
   if (ipv4 != 0)
     hash_gathered<net::FlowWords4>(b, key, ipv4, [](net::FlowWords4& w, uint32_t k, const Meta& m) {
       w.set(k, lb_load32(m.src.b + 12), lb_load32(m.dst.b + 12), ports_of(m), m.proto);

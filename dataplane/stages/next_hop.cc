@@ -1,13 +1,10 @@
 #include "dataplane/stages/next_hop.h"
 
-#include <cstddef>
 #include <cstring>
 
 #include "dataplane/net/headers.h"
 
 namespace lb::stages {
-
-static_assert(offsetof(lb_backend, src_mac) == offsetof(lb_backend, dst_mac) + 6);  // side by side, as in the frame
 
 void set_next_hop(Batch& b, const model::Snapshot& snapshot) noexcept {
   const lb_backend* const backends = snapshot.backends.data();
@@ -16,7 +13,7 @@ void set_next_hop(Batch& b, const model::Snapshot& snapshot) noexcept {
     const lb_backend& backend = backends[b.meta[i].backend];
     uint8_t* const frame = b.data[i];
     const uint16_t type = frame[sizeof(lb_eth)] >> 4 == 4 ? LB_ETH_IPV4 : LB_ETH_IPV6;  // of the outermost header
-    std::memcpy(frame, reinterpret_cast<const uint8_t*>(&backend) + offsetof(lb_backend, dst_mac), 12);
+    std::memcpy(frame, backend.head, 12);
     const lb_be16 wire = lb_htons(type);
     std::memcpy(frame + 12, &wire, 2);
     b.verdict[i] = Verdict::kForward;

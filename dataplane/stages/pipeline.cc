@@ -8,6 +8,7 @@
 #include "dataplane/stages/parse.h"
 #include "dataplane/stages/recognise.h"
 #include "dataplane/stages/rewrite.h"
+#include "dataplane/stages/usual.h"
 
 namespace lb::stages {
 
@@ -16,6 +17,8 @@ void run(Batch& b, const model::Snapshot& snapshot, FlowTracker* flows) noexcept
   parse(b, snapshot);          // any other -> addresses, ports, offsets; what is not owned is punted
   find_listener(b, snapshot);  // its destination -> service
   hash_flows(b, snapshot);     // tuple -> 64 bits
+  if (flows != nullptr) send_usual(b, snapshot, *flows);  // the usual one of a tracked flow -> all that follows
+  complete(b, b.live);                                    // what is left is looked at one by one
   if (flows != nullptr) find_flows(b, snapshot, *flows);  // of a tracked flow -> its backend
   choose(b, snapshot);                                    // of a new one: hash -> backend
   if (flows != nullptr) keep_flows(b, snapshot, *flows);  // tracked from now on

@@ -1,7 +1,8 @@
 // Stage 1, in one go for the packet that nearly every packet is: what is it, is it ours, and which service is it for?
 //   in    data, length, port_mac of the batch
-//   out   Batch::recognised and, for those packets, Meta but for hash, backend and address
-//   cost  the first line of the frame, one line of Snapshot::address_bits, one slot of the listener table, prefetched
+//   out   Batch::recognised; for the usual ones among them Batch::usual, for the others Meta but for hash, backend and
+//         address
+//   cost  the first line of the frame, one line of Snapshot::address_bits, one slot of the listener table
 // Recognised is a packet to the port's MAC address, with at most two tags, IPv4 without options or IPv6 without
 // extension headers, TCP or UDP, no fragment, without any fault that parse() would find, from a source that is surely
 // none of ours, to a listener's very address, port and protocol. Every other packet is left as it was for parse() and
@@ -14,6 +15,10 @@
 
 namespace lb::stages {
 
+// REQUIRES: nothing has happened to the batch since start().
 void recognise(Batch& b, const model::Snapshot& snapshot) noexcept;
+
+// Writes the Meta of usual packets, as recognise() would have done, and with the hash; they are usual no longer.
+void complete(Batch& b, uint64_t slots) noexcept;
 
 }  // namespace lb::stages

@@ -33,27 +33,18 @@ uint8_t tos_of(const uint8_t* ip, uint8_t family) noexcept {
   return family == 4 ? ip[1] : static_cast<uint8_t>(ip[0] << 4 | ip[1] >> 4);
 }
 
-// RFC 6438: the tunnel's flow label carries the flow's entropy; 0 would mean unlabelled. The table's slot comes from
-// the high half of the hash, this from the low one.
-uint32_t flow_label(uint64_t hash) noexcept {
-  const auto label = static_cast<uint32_t>(hash & 0xfffff);
-  return label != 0 ? label : 1;
-}
-
 uint32_t outer_bytes(const lb_service& service, const lb_backend& backend) noexcept {
   if (service.forward != LB_FORWARD_IPIP) return 0;
   return (backend.flags & LB_BACKEND_IPV6) != 0 ? sizeof(lb_ipv6) : sizeof(lb_ipv4);
 }
 
-void write_outer(uint8_t* at, const uint8_t* inner, const Meta& m, const lb_backend& backend) noexcept {
+void write_outer(uint8_t* frame, const uint8_t* inner, const Meta& m, const lb_backend& backend) noexcept {
   const uint8_t proto = m.family == 4 ? LB_PROTO_IPIP : LB_PROTO_IPV6;
   const uint8_t tos = tos_of(inner, m.family);
   if ((backend.flags & LB_BACKEND_IPV6) != 0)
-    lb_outer_ipv6(reinterpret_cast<lb_ipv6*>(at), backend.source.b, backend.address.b, proto, tos, m.ip_length,
-                  flow_label(m.hash));
+    lb_outer_ipv6(frame, &backend, proto, tos, m.ip_length, lb_flow_label(m.hash));
   else
-    lb_outer_ipv4(reinterpret_cast<lb_ipv4*>(at), backend.source.b + 12, backend.address.b + 12, proto, tos,
-                  m.ip_length);
+    lb_outer_ipv4(frame, &backend, proto, tos, m.ip_length);
 }
 
 // In registers: the packet is bytes, and a store to bytes may be a store to anything.
@@ -78,7 +69,7 @@ void rewrite_one(Batch& b, Slot i, const Records& records) noexcept {
   b.data[i] = data - grow;
   b.headroom[i] = static_cast<uint16_t>(headroom - grow);
   b.length[i] = static_cast<uint16_t>(sizeof(lb_eth) + outer + ip_length);
-  if (outer != 0) write_outer(ip - outer, ip, m, backend);
+  if (outer != 0) write_outer(data - grow, ip, m, backend);
 }
 
 }  // namespace

@@ -121,6 +121,11 @@ void print_macswap(Port port, uint32_t seconds) {
   std::printf("%.2f\n", (now - start) / packets);
 }
 
+// For callgrind, which counts what happens in here.
+[[gnu::noinline]] void counted_batches(Work& work) {
+  for (uint32_t n = 0; n < kCountedBatches; n++) work.batch();
+}
+
 // What the time stamp counter says of a packet: instructions, on an emulated CPU that counts them with it. The median
 // of batches, for an interrupt falls into one of a hundred.
 void print_tsc(Work& work) {
@@ -134,8 +139,7 @@ void print_tsc(Work& work) {
   std::printf("%.2f\n", static_cast<double>(batches[batches.size() / 2]) / stages::kBatch);
 }
 
-// For callgrind, which counts what happens in Work::batch() of the one kind: prints the packets. Or, with `tsc`, what
-// the time stamp counter says of a packet.
+// Prints the packets; with `tsc`, what the time stamp counter says of one.
 void count_instructions(Port port, const std::string& kind, bool tsc) {
   const World world = make_world(4, 1);
   const TrafficOptions o{.flows = kCountedFlows};
@@ -150,11 +154,14 @@ void count_instructions(Port port, const std::string& kind, bool tsc) {
     work = std::make_unique<MacSwap>(port, &traffic);
   } else if (kind == "forward") {
     table = std::make_unique<Table>(65536);
-    work = std::make_unique<Forward>(port, o, *world.ipip, &table->get());
+    make_flows(port, world, *table, kCountedFlows);
+    auto forward = std::make_unique<Forward>(port, o, *world.ipip, &table->get());
+    forward->freeze(dpdk::flow_clock_ms());
+    work = std::move(forward);
   } else {
     die(fmt::format("--count counts io, generator, macswap or forward, not '{}'", kind));
   }
-  for (uint32_t n = 0; n < kCountedBatches; n++) work->batch();
+  counted_batches(*work);
   if (tsc) return print_tsc(*work);
   std::printf("%u\n", kCountedBatches * stages::kBatch);
 }

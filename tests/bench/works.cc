@@ -17,6 +17,7 @@
 #include "dataplane/stages/pipeline.h"
 #include "dataplane/stages/recognise.h"
 #include "dataplane/stages/rewrite.h"
+#include "dataplane/stages/usual.h"
 
 namespace lb::bench {
 namespace {
@@ -110,7 +111,7 @@ Forward::Forward(Port port, const TrafficOptions& traffic, const model::Snapshot
 }
 
 uint32_t Forward::take() {
-  if (flows_ != nullptr) flows_->tick(dpdk::flow_clock_ms(), nullptr);
+  if (flows_ != nullptr) flows_->tick(frozen_ms_ != 0 ? frozen_ms_ : dpdk::flow_clock_ms(), nullptr);
   dpdk::Arrival arrival;
   const uint32_t n = dpdk::receive(rx_, burst_, *batch_, arrival);
   stages::bump(state_.counters[LB_COUNT_RxPackets], arrival.packets);
@@ -128,8 +129,8 @@ void Forward::batch() {
 
 std::span<const char* const> Forward::stages() {
   static constexpr const char* kNames[] = {
-      "rx and generator", "recognise", "parse, listener", "hash", "find_flows", "choose",
-      "keep_flows",       "rewrite",   "next_hop",        "tx",   "count"};
+      "rx and generator", "recognise",  "parse, listener", "hash",     "send_usual", "complete", "find_flows",
+      "choose",           "keep_flows", "rewrite",         "next_hop", "tx",         "count"};
   return kNames;
 }
 
@@ -150,6 +151,10 @@ void Forward::batch_by_stage(std::span<uint64_t> cycles) {
   stages::find_listener(b, snapshot_);
   stamp();
   stages::hash_flows(b, snapshot_);
+  stamp();
+  if (flows_ != nullptr) stages::send_usual(b, snapshot_, *flows_);
+  stamp();
+  stages::complete(b, b.live);
   stamp();
   if (flows_ != nullptr) stages::find_flows(b, snapshot_, *flows_);
   stamp();

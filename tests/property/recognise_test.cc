@@ -39,13 +39,21 @@ class Recognise : public testing::Test {
  protected:
   // RETURNS: whether the frame was recognised.
   bool compare(const packet::Bytes& frame) {
+    const bool traced = compare(frame, true), untraced = compare(frame, false);
+    EXPECT_EQ(traced, untraced);
+    return untraced;
+  }
+  // traced: one by one, else many at once where that is possible.
+  bool compare(const packet::Bytes& frame, bool traced) {
     Frames fast({frame}, true, 0), slow({frame}, true, 0);
     std::memset(static_cast<void*>(&fast.batch->meta[0]), 0x5a, sizeof(stages::Meta));  // of the batch before
     stages::Trace fast_trace[stages::kBatch], slow_trace[stages::kBatch];
-    fast.batch->trace = fast_trace;
+    if (traced) fast.batch->trace = fast_trace;
     slow.batch->trace = slow_trace;
     stages::recognise(*fast.batch, *snapshot_);
     const bool recognised = fast.batch->recognised == 1;
+    usual_ += fast.batch->usual.slots == 1 ? 1 : 0;
+    stages::complete(*fast.batch, fast.batch->usual.slots);
     EXPECT_EQ(1u, fast.batch->live);
     stages::parse(*fast.batch, *snapshot_);
     stages::find_listener(*fast.batch, *snapshot_);
@@ -54,7 +62,9 @@ class Recognise : public testing::Test {
     EXPECT_EQ(packet::difference(frame, fast.frame(0)), "");
     EXPECT_EQ(slow.batch->verdict[0], fast.batch->verdict[0]);
     EXPECT_EQ(slow.batch->live, fast.batch->live);
-    EXPECT_EQ(slow_trace[0].listener, fast_trace[0].listener);
+    if (traced) {
+      EXPECT_EQ(slow_trace[0].listener, fast_trace[0].listener);
+    }
     if (slow.batch->verdict[0] == Verdict::kDrop) {
       EXPECT_EQ(slow.batch->reason[0], fast.batch->reason[0]);
     }
@@ -64,6 +74,7 @@ class Recognise : public testing::Test {
   }
 
   std::shared_ptr<const model::Snapshot> snapshot_ = conformance::compile(conformance::edge());
+  int usual_ = 0;
 };
 
 TEST_F(Recognise, SaysWhatParseAndListenerSay) {
@@ -77,6 +88,35 @@ TEST_F(Recognise, SaysWhatParseAndListenerSay) {
     ASSERT_FALSE(HasFailure()) << "frame " << n << " " << packet::describe(f);
   }
   EXPECT_GT(recognised, kFrames / 20);
+#ifdef __AVX2__
+  EXPECT_GT(usual_, kFrames / 50);
+#endif
+}
+
+// Eight at a time or not, in any company: what is said of a packet is what is said of it alone.
+TEST_F(Recognise, SaysOfManyWhatItSaysOfEach) {
+  const auto all = seeds(Verdict::kNone);
+  Random random(kSeed + 1);
+  for (int n = 0; n < 4000; n++) {
+    std::vector<packet::Bytes> frames;
+    const size_t count = 1 + pick(random, stages::kBatch);
+    for (size_t i = 0; i < count; i++) {
+      const packet::Bytes& from = all[pick(random, all.size())];
+      frames.push_back(pick(random, 4) == 0 ? mutate(from, random) : from);
+    }
+    Frames many(frames, true, 0);
+    stages::recognise(*many.batch, *snapshot_);
+    stages::complete(*many.batch, many.batch->usual.slots);
+    for (size_t i = 0; i < count; i++) {
+      Frames one({frames[i]}, true, 0);
+      stages::Trace trace[stages::kBatch];
+      one.batch->trace = trace;
+      stages::recognise(*one.batch, *snapshot_);
+      ASSERT_EQ(one.batch->recognised, many.batch->recognised >> i & 1) << packet::describe(frames[i]);
+      if (one.batch->recognised == 1) expect_same(many.batch->meta[i], one.batch->meta[0]);
+      ASSERT_FALSE(HasFailure()) << "frame " << i << " of " << count << " " << packet::describe(frames[i]);
+    }
+  }
 }
 
 // Every value of every byte of the headers, one after the other: no field is judged by one of the two alone.

@@ -200,7 +200,6 @@ TEST_F(NetlinkTest, AsksTwentyThousandRoutesInPipelines) {
     ASSERT_EQ(r.why, "neighbour 10.7.0.254 on lan is not resolved yet") << backend.to_string();
   }
   RecordProperty("milliseconds", static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
-  EXPECT_LT(took, std::chrono::seconds(5)) << "five times what is wanted of a quiet machine";
 }
 
 }  // namespace

@@ -1,15 +1,10 @@
-// A thousand services over two hundred pools of a hundred backends. What is wanted of a quiet machine is 5 s for an
-// apply, 100 ms for a change of one backend and 0.3 s for an answer; only five times that fails.
+// A thousand services over two hundred pools of a hundred backends: whether it is all done, and right. Times are
+// recorded, not judged; what is wanted of a quiet machine is 5 s for an apply, 100 ms for a change of one backend and
+// 0.3 s for an answer.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/unit/ctl/client.h"
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define LB_SANITIZED 1
-#endif
-#endif
 
 namespace lb::ctl {
 namespace {
@@ -37,7 +32,7 @@ std::string document() {
 
 class ScaleTest : public ServerFixture {
  protected:
-  // Runs it, several times if so told, and holds the fastest against five times `wanted`.
+  // Runs it, several times if so told, and tells the fastest.
   template <class F>
   void timed(const char* what, milliseconds wanted, int runs, F work) {
     auto took = milliseconds::max();
@@ -48,14 +43,10 @@ class ScaleTest : public ServerFixture {
     }
     RecordProperty(what, static_cast<int>(took.count()));
     printf("%-12s %6ld ms (wanted %ld)\n", what, static_cast<long>(took.count()), static_cast<long>(wanted.count()));
-    EXPECT_LE(took, 5 * wanted) << what;
   }
 };
 
 TEST_F(ScaleTest, TwentyThousandBackends) {
-#if defined(__SANITIZE_ADDRESS__) || defined(LB_SANITIZED)
-  GTEST_SKIP() << "times of a sanitizer build say nothing; the plain build runs this";
-#endif
   boot();
   TestClient client(socket_);
   const UniqueFd file = memory_file(document());

@@ -6,6 +6,8 @@
 #include <bit>
 #include <set>
 
+#include "dataplane/net/outer.h"
+
 namespace lb::model {
 namespace {
 
@@ -70,9 +72,27 @@ uint32_t entry(const Snapshot& s, const IdTable& ids, const std::string& service
   return net::raw(ids.service(service));
 }
 
+// An address of the outer header that the record keeps ready.
+Address outer(const lb_backend& b, uint32_t at4, uint32_t at6) {
+  lb_addr a{};
+  if ((b.flags & LB_BACKEND_IPV6) != 0) {
+    std::copy_n(b.head + at6, 16, a.b);
+  } else {
+    a.b[10] = a.b[11] = 0xff;
+    std::copy_n(b.head + at4, 4, a.b + 12);
+  }
+  return Address(a);
+}
+Address address_of(const lb_backend& b) {
+  return outer(b, LB_HEAD_IPV4_DST, LB_HEAD_IPV6_DST);
+}
+Address source_of(const lb_backend& b) {
+  return outer(b, LB_HEAD_IPV4_SRC, LB_HEAD_IPV6_SRC);
+}
+
 std::set<std::string> named_in(const Snapshot& s, std::span<const uint16_t> slots) {
   std::set<std::string> names;
-  for (uint16_t id : slots) names.insert(id == 0 ? "none" : Address(s.backends[id].address).to_string());
+  for (uint16_t id : slots) names.insert(id == 0 ? "none" : address_of(s.backends[id]).to_string());
   return names;
 }
 
@@ -96,14 +116,16 @@ TEST(Snapshot, BackendLineHoldsWhatForwardingNeeds) {
   w.service("web", "fe", {"192.0.2.10:80/tcp"});
   const auto s = w.compile();
   const lb_backend& a = s->backends[net::raw(w.ids.backend({"fe", "a", addr("10.0.0.11")}))];
-  EXPECT_EQ(Address(a.address), addr("10.0.0.11"));
-  EXPECT_EQ(Address(a.source), addr("10.0.0.1"));
-  EXPECT_EQ(a.dst_mac[5], 11);
-  EXPECT_EQ(a.src_mac[4], 1);
+  EXPECT_EQ(address_of(a), addr("10.0.0.11"));
+  EXPECT_EQ(source_of(a), addr("10.0.0.1"));
+  EXPECT_EQ(a.head[5], 11);
+  EXPECT_EQ(a.head[6 + 4], 1);
   EXPECT_EQ(a.port, 1);
   EXPECT_EQ(a.mtu, 1500);
   EXPECT_EQ(a.flags, LB_BACKEND_RESOLVED | LB_BACKEND_ON_LINK | LB_BACKEND_SERVING | LB_BACKEND_READY);
   const lb_backend& b = s->backends[net::raw(w.ids.backend({"fe", "b", addr("2001:db8:1::12")}))];
+  EXPECT_EQ(address_of(b), addr("2001:db8:1::12"));
+  EXPECT_EQ(source_of(b), addr("2001:db8:1::1"));
   EXPECT_EQ(b.flags, LB_BACKEND_RESOLVED | LB_BACKEND_IPV6 | LB_BACKEND_SERVING | LB_BACKEND_READY);
 }
 
@@ -177,7 +199,7 @@ TEST(Snapshot, EqualTablesAreSharedAndUnchangedOnesCarriedOver) {
   const auto second = w.compile();
   EXPECT_EQ(w.stats.tables_built, 0u);
   EXPECT_EQ(second->tables, first->tables);
-  EXPECT_EQ(second->backends[net::raw(w.ids.backend({"fe", "b1", addr("10.0.0.11")}))].dst_mac[5], 77);
+  EXPECT_EQ(second->backends[net::raw(w.ids.backend({"fe", "b1", addr("10.0.0.11")}))].head[5], 77);
 
   w.config.pools["fe"].backends[0].weight = 50;
   const auto third = w.compile();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dataplane/model/snapshot.h"
+#include "dataplane/net/outer.h"
 #include "dataplane/stages/batch.h"
 #include "tests/packet/builder.h"
 
@@ -82,16 +83,13 @@ class SmallSnapshot {
   }
   uint16_t add_backend(std::string_view address, std::string_view source, uint16_t mtu = 1500, uint16_t port = 1) {
     lb_backend b{};
-    b.address = raw_address(address);
-    b.source = raw_address(source);
+    const lb_addr to = raw_address(address), from = raw_address(source);
     const packet::Bytes dst = packet::mac_bytes("02:00:00:00:01:11"), src = packet::mac_bytes("02:00:00:00:00:02");
-    std::copy(dst.begin(), dst.end(), b.dst_mac);
-    std::copy(src.begin(), src.end(), b.src_mac);
     b.port = port;
     b.mtu = mtu;
     b.pool = 1;
     b.flags = LB_BACKEND_RESOLVED | LB_BACKEND_ON_LINK | LB_BACKEND_SERVING | LB_BACKEND_READY;
-    if (address.find(':') != std::string_view::npos) b.flags |= LB_BACKEND_IPV6;
+    lb_backend_set_head(&b, &to, &from, dst.data(), src.data());
     s_.backends.push_back(b);
     return static_cast<uint16_t>(s_.backends.size() - 1);
   }
