@@ -18,7 +18,7 @@ VM_MTU=1600
 # One VM that was forgotten does not run for ever.
 VM_LIFETIME_S=14400
 # All of tests/vm; they take some two minutes of an emulated CPU on a machine that does nothing else.
-VM_TEST_S=600
+VM_TEST_S=900
 # An emulated CPU under other load takes long to start.
 VM_BOOT_S=180
 # QEMU ends with (value << 1) | 1 of what the guest wrote to its exit port: value = rc + 16.

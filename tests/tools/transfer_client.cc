@@ -22,6 +22,7 @@ namespace lb::tools {
 namespace {
 
 constexpr int kTickMs = 5;
+constexpr size_t kFinishTogether = 256;
 
 using Connections = std::vector<std::unique_ptr<Connection>>;
 
@@ -131,9 +132,13 @@ class Client {
     wait(transfers_, [&](const Connection& c) { return c.pieces() > before[&c]; });
     return summary(transfers_);
   }
+  // Some at a time: the last packets of thousands are more than a queue on their way holds.
   std::string finish() {
-    for (const auto& c : transfers_) c->finish();
-    wait(transfers_, [](const Connection&) { return false; });
+    for (size_t i = 0; i < transfers_.size(); i++) {
+      transfers_[i]->finish();
+      if (i % kFinishTogether == kFinishTogether - 1 || i == transfers_.size() - 1)
+        wait(transfers_, [](const Connection& c) { return !c.finishing(); });
+    }
     return summary(transfers_);
   }
 

@@ -26,6 +26,7 @@ class Connection {
   void tick(uint64_t now_ms);  // sends what is due
   void finish();               // no more pieces; the server answers with the end
   void give_up() { over(State::kTimeout); }
+  bool finishing() const { return finishing_; }
 
   int fd() const { return fd_; }
   State state() const { return state_; }

@@ -8,7 +8,7 @@ from network import VIPS
 from transfers import Transfers
 
 FLOWS, FEWER_FLOWS = 2016, 504
-AT_ONCE = 84  # connections that begin together: no more than a ring of the emulated NIC holds
+AT_ONCE = 84  # connections that begin together: few enough for every queue on their way
 
 
 def open_flows(transfers, count):
