@@ -12,20 +12,22 @@ namespace {
 
 using model::Snapshot;
 
-// False: it would reach 0. Both encapsulating (RFC 2003 section 3.1, RFC 2473 section 3.1) and sending on count as
-// forwarding.
-bool decrement_ttl(uint8_t* ip, uint8_t family) noexcept {
-  if (family == 6) {
-    auto* h = reinterpret_cast<lb_ipv6*>(ip);
-    if (h->hop_limit <= 1) return false;
-    h->hop_limit--;
-    return true;
-  }
+// IPv4: one hop less, and the checksum that belongs to it. False: it would reach 0.
+bool take_hop(uint8_t* ip) noexcept {
   uint32_t word;  // TTL, protocol, checksum
   std::memcpy(&word, ip + offsetof(lb_ipv4, ttl), 4);
   if ((word & 0xff) <= 1) return false;
   word = lb_csum_decrement(word);
   std::memcpy(ip + offsetof(lb_ipv4, ttl), &word, 4);
+  return true;
+}
+
+// Both encapsulating (RFC 2003 section 3.1, RFC 2473 section 3.1) and sending on count as forwarding.
+bool decrement_ttl(uint8_t* ip, uint8_t family) noexcept {
+  if (family == 4) return take_hop(ip);
+  auto* h = reinterpret_cast<lb_ipv6*>(ip);
+  if (h->hop_limit <= 1) return false;
+  h->hop_limit--;
   return true;
 }
 
@@ -70,16 +72,6 @@ void rewrite_one(Batch& b, Slot i, const Records& records) noexcept {
   b.headroom[i] = static_cast<uint16_t>(headroom - grow);
   b.length[i] = static_cast<uint16_t>(sizeof(lb_eth) + outer + ip_length);
   if (outer != 0) write_outer(data - grow, ip, m, backend);
-}
-
-// One hop less; false when none would be left.
-bool take_hop(uint8_t* ip) noexcept {
-  uint32_t word;  // TTL, protocol, checksum
-  std::memcpy(&word, ip + offsetof(lb_ipv4, ttl), 4);
-  if ((word & 0xff) <= 1) return false;
-  word = lb_csum_decrement(word);
-  std::memcpy(ip + offsetof(lb_ipv4, ttl), &word, 4);
-  return true;
 }
 
 // RETURNS: those that are ready; the others do not fit, or have no hop left, and are as they were.
