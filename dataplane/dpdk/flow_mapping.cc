@@ -23,9 +23,19 @@ namespace {
 
 constexpr size_t kHuge = 2u << 20;
 constexpr std::chrono::seconds kCollapseTime{5};
+constexpr int kCollapseTries = 8;
 
 net::Error failed(const std::string& path, const char* step) {
   return {net::Code::kIo, fmt::format("flow table {}: {}: {}", path, step, strerror(errno))};
+}
+
+// RETURNS: 0 or errno. A page that somebody just looked at is refused with EAGAIN, and is had a moment later; what is
+// done already takes no time again.
+int collapse_range(uint8_t* data, size_t bytes) {
+  for (int tries = 1;; tries++) {
+    if (madvise(data, bytes, MADV_COLLAPSE) == 0) return 0;
+    if (errno != EAGAIN || tries == kCollapseTries) return errno;
+  }
 }
 
 // At a multiple of 2 MB. Null: no address space.
@@ -110,8 +120,7 @@ net::Status FlowMapping::publish_as(const std::string& path) {
 bool FlowMapping::collapse() {
   const size_t whole = size_ / kHuge * kHuge;
   if (whole == 0) return true;
-  std::packaged_task<int()> task(
-      [data = data_, whole] { return madvise(data, whole, MADV_COLLAPSE) == 0 ? 0 : errno; });
+  std::packaged_task<int()> task([data = data_, whole] { return collapse_range(data, whole); });
   std::future<int> done = task.get_future();
   std::thread(std::move(task)).detach();
   if (done.wait_for(kCollapseTime) == std::future_status::timeout) {
