@@ -12,6 +12,18 @@
 #include <immintrin.h>
 #endif
 
+// ThreadSanitizer takes a streaming store for a plain one.
+#if defined(__SANITIZE_THREAD__)
+#define LB_STREAM_STORES 0
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LB_STREAM_STORES 0
+#endif
+#endif
+#ifndef LB_STREAM_STORES
+#define LB_STREAM_STORES 1
+#endif
+
 namespace lb::net {
 
 #ifdef __SSE4_1__
@@ -133,7 +145,7 @@ inline void write_cold(lb_flow_cold& to, const lb_flow_cold& record) noexcept {
   std::memcpy(words.data(), &record, sizeof record);
   words[7] = lb_flow_cold_check(words.data());
   auto* target = reinterpret_cast<Word*>(&to);
-#if defined(__SSE4_1__) && !defined(__SANITIZE_THREAD__)
+#if defined(__SSE4_1__) && LB_STREAM_STORES
   for (size_t i = 0; i < words.size(); i += 2)
     _mm_stream_si128(reinterpret_cast<__m128i*>(target + i),
                      _mm_set_epi64x(static_cast<long long>(words[i + 1]), static_cast<long long>(words[i])));

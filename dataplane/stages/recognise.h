@@ -16,9 +16,9 @@
 
 namespace lb::stages {
 
-// REQUIRES: nothing has happened to the batch since start(). flows: the worker's table; the lines of usual packets are
-// on their way when this returns.
-void recognise(Batch& b, const model::Snapshot& snapshot, const FlowTable* flows = nullptr) noexcept;
+// REQUIRES: nothing has happened to the batch since start(). flows: the worker's table, or null; the lines of usual
+// packets are on their way when this returns.
+void recognise(Batch& b, const model::Snapshot& snapshot, const FlowTable* flows) noexcept;
 
 // Writes the Meta of usual packets that have none yet, with the hash.
 void complete(Batch& b, uint64_t slots) noexcept;

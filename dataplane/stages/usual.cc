@@ -14,7 +14,7 @@ using model::Snapshot;
 uint32_t standing(const lb_backend& b) noexcept {
   static_assert(offsetof(lb_backend, pool) == 60 && offsetof(lb_backend, flags) == 62);
   uint32_t word;
-  std::memcpy(&word, &b.pool, sizeof word);
+  std::memcpy(&word, reinterpret_cast<const uint8_t*>(&b) + offsetof(lb_backend, pool), sizeof word);
   return word;
 }
 constexpr uint32_t standing_of(uint16_t pool, uint32_t flags) noexcept {
@@ -59,10 +59,38 @@ void find(Batch& b, uint64_t slots, const Snapshot& s, uint16_t now, UsualFound&
   }
 }
 
+// Flows that begin or end in this batch, by some bits of their hash: a SYN, FIN or RST and what comes before and after
+// it take their turns with the entry, in find_flows(). A few others are among them by chance.
+class Turning {
+ public:
+  explicit Turning(const Batch& b) noexcept {
+    const uint64_t usual = b.live & b.usual.bare;
+    for (const Slot i : Bits(usual & ~b.usual.plain)) mark(b.usual.hash[i]);
+    for (const Slot i : Bits(b.live & ~usual))
+      if ((b.meta[i].tcp & (LB_TCP_SYN | LB_TCP_FIN | LB_TCP_RST)) != 0) mark(b.meta[i].hash);
+  }
+  uint64_t without(uint64_t slots, const Usual& u) const noexcept {
+    if (!any_) return slots;
+    for (const Slot i : Bits(slots)) slots &= ~((marks_[u.hash[i] % kMarks / 64] >> u.hash[i] % 64 & 1) << i);
+    return slots;
+  }
+
+ private:
+  static constexpr uint32_t kMarks = 1024;
+  void mark(uint64_t hash) noexcept {
+    marks_[hash % kMarks / 64] |= 1ull << hash % 64;
+    any_ = true;
+  }
+  std::array<uint64_t, kMarks / 64> marks_{};
+  bool any_ = false;
+};
+
 }  // namespace
 
 void send_usual(Batch& b, const Snapshot& s, FlowTracker& t) noexcept {
-  const uint64_t slots = b.usual.bare & b.usual.plain & b.live;
+  uint64_t slots = b.usual.bare & b.usual.plain & b.live;
+  if (slots == 0) return;
+  if (slots != b.live) slots = Turning(b).without(slots, b.usual);
   UsualFound found;
   for (const bool udp : {false, true}) {
     const uint64_t some = slots & (udp ? b.usual.udp : ~b.usual.udp);

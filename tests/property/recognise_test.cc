@@ -50,7 +50,7 @@ class Recognise : public testing::Test {
     stages::Trace fast_trace[stages::kBatch], slow_trace[stages::kBatch];
     if (traced) fast.batch->trace = fast_trace;
     slow.batch->trace = slow_trace;
-    stages::recognise(*fast.batch, *snapshot_);
+    stages::recognise(*fast.batch, *snapshot_, nullptr);
     const bool recognised = fast.batch->recognised == 1;
     usual_ += fast.batch->usual.slots == 1 ? 1 : 0;
     stages::complete(*fast.batch, fast.batch->usual.slots);
@@ -105,13 +105,13 @@ TEST_F(Recognise, SaysOfManyWhatItSaysOfEach) {
       frames.push_back(pick(random, 4) == 0 ? mutate(from, random) : from);
     }
     Frames many(frames, true, 0);
-    stages::recognise(*many.batch, *snapshot_);
+    stages::recognise(*many.batch, *snapshot_, nullptr);
     stages::complete(*many.batch, many.batch->usual.slots);
     for (size_t i = 0; i < count; i++) {
       Frames one({frames[i]}, true, 0);
       stages::Trace trace[stages::kBatch];
       one.batch->trace = trace;
-      stages::recognise(*one.batch, *snapshot_);
+      stages::recognise(*one.batch, *snapshot_, nullptr);
       ASSERT_EQ(one.batch->recognised, many.batch->recognised >> i & 1) << packet::describe(frames[i]);
       if (one.batch->recognised == 1) expect_same(many.batch->meta[i], one.batch->meta[0]);
       ASSERT_FALSE(HasFailure()) << "frame " << i << " of " << count << " " << packet::describe(frames[i]);

@@ -68,6 +68,11 @@ packet::Bytes with_flags(packet::Bytes f, Random& r) {
   return f;
 }
 
+// Without tags and options, and no short datagram: the packets of one flow are all usual ones, or none is.
+bool is_plain(const packet::Bytes& f) {
+  return f.size() >= 54 && ((f[12] == 8 && f[13] == 0 && f[14] == 0x45) || (f[12] == 0x86 && f[13] == 0xdd));
+}
+
 class UsualTest : public testing::Test {
  protected:
   void same(const Frames& fast, const Frames& slow, size_t i) {
@@ -96,21 +101,24 @@ TEST_F(UsualTest, LeavesAsItWouldStageByStage) {
     for (size_t i = 0; i < count; i++) {
       const auto& from = pick(random, 4) == 0 ? seeds_ : forwarded_;
       const packet::Bytes f = with_flags(from[pick(random, from.size())], random);
-      frames.push_back(pick(random, 4) == 0 ? mutate(f, random) : f);
+      if (count == 1)
+        frames.push_back(pick(random, 4) == 0 ? mutate(f, random) : f);
+      else if (is_plain(f))
+        frames.push_back(f);
     }
     const auto headroom = static_cast<uint16_t>(pick(random, 8) == 0 ? pick(random, 60) : 64);
     now_ms += pick(random, 100);
     Frames fast(frames, n % 3 != 0, headroom), slow(frames, n % 3 != 0, headroom);
     one->run(*fast.batch, *snapshot_, now_ms, true);
     by_stages->run(*slow.batch, *snapshot_, now_ms, false);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < frames.size(); i++) {
       same(fast, slow, i);
       ASSERT_FALSE(HasFatalFailure()) << "seed " << kSeed << " batch " << n << " " << packet::describe(frames[i]);
     }
+    ASSERT_TRUE(one->same_flows(*by_stages)) << "seed " << kSeed << " batch " << n << " of " << count;
   }
-  // Verdicts; what several packets of a flow in one batch find of each other depends on whose turn it is.
-  for (size_t c = 0; c < LB_COUNT_FlowHits; c++)
-    EXPECT_EQ(by_stages->state().counters[c], one->state().counters[c]) << c;
+  EXPECT_TRUE(one->same_flows(*by_stages));
+  for (size_t c = 0; c < LB_COUNT_MAX; c++) EXPECT_EQ(by_stages->state().counters[c], one->state().counters[c]) << c;
   for (size_t k = 0; k < one->state().backends.size(); k++)
     ASSERT_EQ(by_stages->state().backends[k].bytes, one->state().backends[k].bytes) << "backend " << k;
   for (size_t k = 0; k < one->state().services.size(); k++)
