@@ -85,7 +85,7 @@ net::Status DpdkEngine::open_buffers(const std::vector<PortPlan>& plans) {
   buffers_ = std::make_unique<Buffers>(std::move(*buffers));
   const uint16_t room = large_room_needed(plans);
   if (room == 0) return {};
-  auto large = Buffers::create(fmt::format("lbd{}-large", number), kLargeBuffers, room, twins);
+  auto large = Buffers::create(fmt::format("lbd{}-large", number), large_buffers_needed(plans, workers), room, twins);
   if (!large) return large.error();
   large_buffers_ = std::make_unique<Buffers>(std::move(*large));
   return {};

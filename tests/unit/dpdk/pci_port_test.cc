@@ -135,5 +135,58 @@ TEST(PortPlan, NicsGetBuffersInStepsOfOneKilobyte) {
   EXPECT_EQ(large_room_needed({&plan, 1}), 9216);
 }
 
+// Two ports, two workers.
+class LargeBuffers : public ::testing::Test {
+ protected:
+  static PortPlan nic(uint16_t mtu, bool twin) {
+    PortPlan plan;
+    plan.pci = net::PciDevice{};
+    plan.mtu = mtu;
+    plan.twin = twin;
+    return plan;
+  }
+  static PortPlan interface(uint16_t mtu) {
+    PortPlan plan;
+    plan.interface = KernelInterface{};
+    plan.interface->queues = 2;
+    plan.mtu = mtu;
+    return plan;
+  }
+  static uint32_t needed(const PortPlan& wan, const PortPlan& lan) {
+    return large_buffers_needed(std::vector{wan, lan}, 2);
+  }
+};
+
+// A worker's burst and cache: 512. A NIC: 1,024 descriptors each way for each worker, 2,048 in the rings to and from
+// the second worker.
+TEST_F(LargeBuffers, NicsFillTheirDescriptors) {
+  EXPECT_EQ(needed(nic(9000, false), nic(9000, false)), 2u * 512 + 2 * (2 * 2048 + 2048));
+}
+
+// A twin: 1,024 on the way down, 32 at hand, 1,536 on the way up.
+TEST_F(LargeBuffers, TwinsFillTheirRings) {
+  EXPECT_EQ(needed(nic(9000, true), nic(9000, true)), 2u * 512 + 2 * (2 * 2048 + 2048 + 2592));
+}
+
+TEST_F(LargeBuffers, ASmallNicSendsLargeBuffers) {
+  EXPECT_EQ(needed(nic(9000, false), nic(1500, true)), 2u * 512 + (2 * 2048 + 2048) + 2 * 1024);
+}
+
+TEST_F(LargeBuffers, InterfacesHoldNone) {
+  EXPECT_EQ(needed(interface(9000), interface(9000)), 4096u);
+  EXPECT_EQ(needed(interface(9000), interface(1500)), 4096u);
+}
+
+TEST_F(LargeBuffers, NobodyNeedsThem) {
+  EXPECT_EQ(needed(nic(1500, true), interface(1500)), 0u);
+}
+
+// 13,312 or 18,496 in each pool: 4,096 bytes a buffer of the first, 9,216 and 512 of the second; an eighth and 32 MB
+// more.
+TEST_F(LargeBuffers, AreAskedForAtTheStart) {
+  EXPECT_EQ(memory_needed_mb(std::vector{nic(9000, false), nic(9000, false)}, 2), 32u + 197);
+  EXPECT_EQ(memory_needed_mb(std::vector{nic(9000, true), nic(9000, true)}, 2), 32u + 274);
+}
+
 }  // namespace
 }  // namespace lb::dpdk
