@@ -2,6 +2,7 @@
 
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <utility>
 
 #include <rte_mbuf.h>
@@ -112,9 +113,10 @@ rte_mbuf* Twin::read() noexcept {
       spares_ = kBurst;
     }
     rte_mbuf* frame = spare_[spares_ - 1];
-    const size_t length = tap_->read(rte_pktmbuf_mtod(frame, uint8_t*), rte_pktmbuf_tailroom(frame));
+    const size_t room = rte_pktmbuf_tailroom(frame);
+    const size_t length = tap_->read(rte_pktmbuf_mtod(frame, uint8_t*), room);
     if (length == 0) return nullptr;
-    if (length > options_.largest_frame) {
+    if (length > std::min<size_t>(room, options_.largest_frame)) {
       add(from_kernel_lost_, 1);
       continue;
     }
