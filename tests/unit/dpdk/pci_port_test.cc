@@ -2,6 +2,7 @@
 #include "dataplane/dpdk/pci_port.h"
 
 #include <gtest/gtest.h>
+#include <sys/utsname.h>
 
 #include "dataplane/dpdk/buffers.h"
 #include "dataplane/dpdk/port_plan.h"
@@ -20,9 +21,17 @@ class PciPort : public ::testing::Test {
     sysfs_.bind(kNic, "i40e");
   }
   net::Error refusal() {
-    const auto device = usable_pci_device(net::PciBus(sysfs_.root()), kNic);
+    const auto device = usable_pci_device(net::PciBus(sysfs_.root(), modules()), kNic);
     EXPECT_FALSE(device);
     return device ? net::Error{} : device.error();
+  }
+  std::string modules() const { return sysfs_.root() + "/modules"; }
+  void add_module(const std::string& line) {
+    utsname kernel = {};
+    ASSERT_EQ(uname(&kernel), 0);
+    const std::filesystem::path folder = std::filesystem::path(modules()) / kernel.release;
+    std::filesystem::create_directories(folder);
+    tests::FakeSysfs::write(folder / "modules.dep", line);
   }
   tests::FakeSysfs sysfs_;
 };
@@ -64,9 +73,19 @@ TEST_F(PciPort, BoundToNothing) {
 
 TEST_F(PciPort, VfioNotLoaded) {
   sysfs_.set_group(kNic, 31);
+  add_module("kernel/drivers/vfio/pci/vfio-pci.ko.xz: kernel/drivers/vfio/vfio.ko.xz");
   EXPECT_EQ(refusal().message,
             "0000:3b:00.0 needs the driver vfio-pci, which is not loaded; load it: modprobe vfio-pci (and then: lbctl "
             "port bind 0000:3b:00.0)");
+}
+
+// That another module needs it is no file of its own.
+TEST_F(PciPort, VfioNotInThisKernel) {
+  sysfs_.set_group(kNic, 31);
+  add_module("kernel/drivers/vfio/pci/mlx5-vfio-pci.ko: kernel/drivers/vfio/pci/vfio-pci.ko");
+  EXPECT_EQ(refusal().message,
+            "0000:3b:00.0 needs vfio-pci, and this kernel has no module of that name; install one that has and boot "
+            "it: apt install linux-image-amd64");
 }
 
 TEST_F(PciPort, MachineWithoutIommu) {
