@@ -5,6 +5,7 @@
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
+#include <rte_ring.h>
 
 namespace lb::dpdk {
 
@@ -14,7 +15,13 @@ static_assert(sizeof(rte_mempool_objhdr) + sizeof(rte_mbuf) + kHeadroom + kBuffe
 
 namespace {
 constexpr uint32_t kCache = 256;  // buffers a worker keeps at hand: four bursts
+
+// How far others may go on beside an interrupted one: as far as there are buffers, else an eighth of that.
+void let_go_on(rte_ring* ring) {
+  (void)rte_ring_set_prod_htd_max(ring, rte_ring_get_capacity(ring));
+  (void)rte_ring_set_cons_htd_max(ring, rte_ring_get_capacity(ring));
 }
+}  // namespace
 
 void Buffers::Delete::operator()(rte_mempool* pool) const noexcept {
   rte_mempool_free(pool);
@@ -28,6 +35,7 @@ net::Result<Buffers> Buffers::create(const std::string& name, uint32_t count, ui
   if (!buffers.pool_)
     return net::Error{net::Code::kUnavailable, fmt::format("no memory for {} packet buffers of {} bytes: {}", count,
                                                            room, rte_strerror(rte_errno))};
+  if (any_thread) let_go_on(static_cast<rte_ring*>(buffers.pool_->pool_data));
   return buffers;
 }
 

@@ -64,6 +64,7 @@ net::Result<std::unique_ptr<DpdkEngine>> DpdkEngine::start(const model::Daemon& 
   if (net::Status opened = engine->open_buffers(*plans); !opened) return opened.error();
   if (net::Status opened = engine->open_ports(*plans, filters); !opened) return opened.error();
   if (net::Status launched = engine->launch(); !launched) return launched.error();
+  if (net::Status kept = engine->keep_twins(); !kept) return kept.error();
   return engine;
 }
 
@@ -85,7 +86,7 @@ net::Status DpdkEngine::open_buffers(const std::vector<PortPlan>& plans) {
   buffers_ = std::make_unique<Buffers>(std::move(*buffers));
   const uint16_t room = large_room_needed(plans);
   if (room == 0) return {};
-  auto large = Buffers::create(fmt::format("lbd{}-large", number), kLargeBuffers, room, twins);
+  auto large = Buffers::create(fmt::format("lbd{}-large", number), large_buffers_needed(plans, workers), room, twins);
   if (!large) return large.error();
   large_buffers_ = std::make_unique<Buffers>(std::move(*large));
   return {};
@@ -134,6 +135,14 @@ net::Status DpdkEngine::launch() {
   for (const auto& port : ports_)
     if (port->twin() != nullptr) twins.push_back(port->twin());
   if (!twins.empty()) exception_path_ = std::make_unique<ExceptionPath>(std::move(twins));
+  return {};
+}
+
+// Last: a start that failed leaves no new interface behind.
+net::Status DpdkEngine::keep_twins() {
+  for (const auto& port : ports_)
+    if (port->twin() != nullptr)
+      if (net::Status kept = port->twin()->keep(); !kept) return kept;
   return {};
 }
 

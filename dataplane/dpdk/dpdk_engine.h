@@ -45,6 +45,7 @@ class DpdkEngine : public model::Engine {
   net::Status open_buffers(const std::vector<PortPlan>& plans);
   net::Status open_ports(const std::vector<PortPlan>& plans, model::OwnedFilterFactory& filters);
   net::Status launch();
+  net::Status keep_twins();
   void stop();
   net::Status own(const std::vector<net::Address>& addresses);
   std::vector<net::WorkerId> behind(uint64_t generation) const;

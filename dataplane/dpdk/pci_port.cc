@@ -30,6 +30,11 @@ net::Status check_iommu(const net::PciBus& bus, const net::PciDevice& d) {
 
 net::Status check_driver(const net::PciBus& bus, const net::PciDevice& d) {
   if (d.driver == net::kVfioDriver) return {};
+  if (!bus.has_driver(net::kVfioDriver) && !bus.has_module(net::kVfioDriver))
+    return net::Error{net::Code::kUnavailable,
+                      fmt::format("{} needs vfio-pci, and this kernel has no module of that name; install one that "
+                                  "has and boot it: apt install linux-image-amd64",
+                                  d.address)};
   if (!bus.has_driver(net::kVfioDriver))
     return net::Error{net::Code::kUnavailable,
                       fmt::format("{} needs the driver vfio-pci, which is not loaded; load it: modprobe vfio-pci (and "

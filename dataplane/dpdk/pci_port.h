@@ -10,7 +10,7 @@
 namespace lb::dpdk {
 
 // ERRORS: kNotFound (no such device), kInvalid (not a NIC), kUnsupported (a bifurcated driver), kUnavailable (no IOMMU,
-// vfio-pci not loaded, the kernel or nobody has it, its IOMMU group is shared).
+// vfio-pci absent or not loaded, the kernel or nobody has it, its IOMMU group is shared).
 net::Result<net::PciDevice> usable_pci_device(const net::PciBus& bus, const std::string& address);
 
 // Why a device that passed is not there once DPDK runs. complaints: what DPDK logged when it looked for devices.

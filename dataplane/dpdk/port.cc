@@ -14,6 +14,13 @@ std::string channels_command(const KernelInterface& i, uint32_t queues) {
                     : fmt::format("ethtool -L {} rx {} tx {}", i.name, queues, queues);
 }
 
+std::string more_queues(uint32_t queues) {
+  return fmt::format(
+      "a virtual one may get {0} from its host (QEMU: queues={0} and mq=on; libvirt: <driver "
+      "queues='{0}'/>), else give lbd fewer workers",
+      queues);
+}
+
 bool is_af_xdp_possible(const PortPlan& plan, std::string& why) {
   const KernelInterface& i = *plan.interface;
   if (plan.largest_frame() > kAfXdpFrame) {
@@ -200,7 +207,8 @@ std::string Port::why_software(size_t rx_queues) const {
   if (rx_queues < workers_) {
     const std::string less = fmt::format("{} receive queue(s) for {} workers", rx_queues, workers_);
     if (plan_.interface) return less + "; more, if the interface can: " + channels_command(*plan_.interface, workers_);
-    return plan_.pci ? less + ", which is all that the NIC has" : less;
+    if (plan_.pci) return less + ", which is all that the NIC has; " + more_queues(workers_);
+    return less;
   }
   const Device& device = *devices_.front();
   return device.keeps_flows() ? "" : fmt::format("{} keeps no flow on one queue: {}", driver_, device.why_no_rss());

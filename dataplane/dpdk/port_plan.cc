@@ -16,13 +16,15 @@ namespace {
 // Per AF_XDP queue: 2,048 in the fill and receive rings, 2,048 in the completion ring, 1,024 waiting to be sent.
 constexpr uint32_t kAfXdpBuffers = 5120;
 // Per worker on any other device: 1,024 descriptors each way.
-constexpr uint32_t kDeviceBuffers = 2048;
+constexpr uint32_t kSendBuffers = 1024;
+constexpr uint32_t kDeviceBuffers = 2 * kSendBuffers;
 // Per worker: its burst and its cache, which takes in up to one and a half times 256.
 constexpr uint32_t kWorkerBuffers = 512;
 // Per worker without queues of its own (how many a device has is not known before DPDK runs): what waits in the ring
 // that it gets packets from, and in the one that others send by. All rings of a device with several queues do not fill
 // at once while their workers run; if they did, what is then missing shows as rx_lost.
 constexpr uint32_t kRingBuffers = 2 * kRing;
+constexpr uint32_t kLeastLargeBuffers = 4096;
 constexpr uint32_t kFixedMb = 32;  // rings, device records
 
 // DPDK's virtual devices: driver name and a number, arguments behind a comma.
@@ -34,6 +36,14 @@ bool is_device_string(const std::string& device) {
 uint16_t room_needed(const PortPlan& plan) {
   if (plan.interface) return af_packet_frame_size(plan);
   return plan.pci ? static_cast<uint16_t>((plan.largest_frame() + 1023) / 1024 * 1024) : plan.largest_frame();
+}
+
+uint32_t buffers_of(const PortPlan& plan, uint32_t workers) {
+  uint32_t count =
+      plan.interface ? std::max(plan.interface->queues, workers) * kAfXdpBuffers : workers * kDeviceBuffers;
+  if (!plan.interface || plan.interface->queues < workers) count += (workers - 1) * kRingBuffers;
+  if (plan.twin) count += Twin::buffers_needed();
+  return count;
 }
 
 net::Error prefixed(const PortPlan& plan, net::Error error) {
@@ -110,11 +120,7 @@ uint16_t af_packet_frame_size(const PortPlan& plan) {
 
 uint32_t buffers_needed(std::span<const PortPlan> plans, uint32_t workers) {
   uint32_t count = workers * kWorkerBuffers;
-  for (const PortPlan& plan : plans) {
-    count += plan.interface ? std::max(plan.interface->queues, workers) * kAfXdpBuffers : workers * kDeviceBuffers;
-    if (!plan.interface || plan.interface->queues < workers) count += (workers - 1) * kRingBuffers;
-    if (plan.twin) count += Twin::buffers_needed();
-  }
+  for (const PortPlan& plan : plans) count += buffers_of(plan, workers);
   return count;
 }
 
@@ -129,10 +135,19 @@ uint16_t large_room_needed(std::span<const PortPlan> plans) {
   return room;
 }
 
+// AF_PACKET copies each packet, and holds none. Other ports send by their descriptors what came in by a large one.
+uint32_t large_buffers_needed(std::span<const PortPlan> plans, uint32_t workers) {
+  if (large_room_needed(plans) == 0) return 0;
+  uint32_t count = workers * kWorkerBuffers;
+  for (const PortPlan& plan : plans)
+    if (!plan.interface) count += needs_large_buffers(plan) ? buffers_of(plan, workers) : workers * kSendBuffers;
+  return std::max(count, kLeastLargeBuffers);
+}
+
 uint32_t memory_needed_mb(std::span<const PortPlan> plans, uint32_t workers) {
-  const uint64_t large = large_room_needed(plans);
+  const uint64_t large_bytes = static_cast<uint64_t>(large_room_needed(plans)) + 512;
   const uint64_t bytes = static_cast<uint64_t>(buffers_needed(plans, workers)) * kBufferBytes +
-                         (large == 0 ? 0 : kLargeBuffers * (large + 512));
+                         large_buffers_needed(plans, workers) * large_bytes;
   return kFixedMb + static_cast<uint32_t>(bytes * 9 / 8 / (1024 * 1024));
 }
 

@@ -50,7 +50,8 @@ uint32_t buffers_needed(std::span<const PortPlan> plans, uint32_t workers);
 bool needs_large_buffers(const PortPlan& plan);
 // Room of the second pool; 0 when no port needs it.
 uint16_t large_room_needed(std::span<const PortPlan> plans);
-inline constexpr uint32_t kLargeBuffers = 4096;
+// How many it has; 0 when no port needs it.
+uint32_t large_buffers_needed(std::span<const PortPlan> plans, uint32_t workers);
 uint32_t memory_needed_mb(std::span<const PortPlan> plans, uint32_t workers);
 
 }  // namespace lb::dpdk

@@ -1,7 +1,12 @@
 #include "dataplane/dpdk/punt.h"
 
+#include <atomic>
 #include <cstddef>
+#include <string>
 
+#include <fmt/format.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
 #include <rte_ring.h>
 
 #include "dataplane/net/headers.h"
@@ -68,6 +73,17 @@ bool is_link_local_group(const uint8_t* mac) noexcept {
 }
 
 }  // namespace
+
+net::Result<Ring> make_punt_ring(uint32_t size) {
+  static std::atomic<uint32_t> rings = 0;  // names of rings are the process's
+  const std::string name = fmt::format("lbd_punt_{}", rings++);
+  Ring ring(rte_ring_create(name.c_str(), size, static_cast<int>(rte_socket_id()), RING_F_MP_RTS_ENQ | RING_F_SC_DEQ));
+  if (!ring)
+    return net::Error{net::Code::kUnavailable,
+                      fmt::format("no memory for a ring of {} punted packets: {}", size, rte_strerror(rte_errno))};
+  (void)rte_ring_set_prod_htd_max(ring.get(), rte_ring_get_capacity(ring.get()));  // else: an eighth of it
+  return ring;
+}
 
 PuntClass punt_class(const uint8_t* frame, uint32_t length) noexcept {
   if (length < sizeof(lb_eth)) return PuntClass::kOther;

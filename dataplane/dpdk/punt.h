@@ -5,7 +5,9 @@
 #include <array>
 #include <cstdint>
 
+#include "dataplane/dpdk/dispatch_rings.h"
 #include "dataplane/dpdk/rx.h"
+#include "dataplane/net/result.h"
 #include "dataplane/stages/batch.h"
 
 struct rte_ring;
@@ -24,6 +26,10 @@ inline constexpr size_t kPuntClasses = 3;
 struct PuntRings {
   std::array<rte_ring*, kPuntClasses> ring{};
 };
+
+// For `size` - 1 packets. A worker that is interrupted while it puts something in holds up no other, however much the
+// others put in meanwhile. ERRORS: kUnavailable (memory).
+net::Result<Ring> make_punt_ring(uint32_t size);
 
 PuntClass punt_class(const uint8_t* frame, uint32_t length) noexcept;
 

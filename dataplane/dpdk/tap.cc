@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -53,7 +54,7 @@ net::Result<std::unique_ptr<Tap>> Tap::open(const std::string& name, const net::
   if (ioctl(fd, TUNSETIFF, &request) != 0) return attach_error(name, errno);
   // In the kernel's eyes attaching plugs the cable in.
   if (net::Status set = tap->set_carrier(false); !set) return set.error();
-  if (ioctl(fd, TUNSETPERSIST, 1) != 0 || ioctl(fd, TUNSETOFFLOAD, 0) != 0) return attach_error(name, errno);
+  if (ioctl(fd, TUNSETOFFLOAD, 0) != 0) return attach_error(name, errno);
   if (mac != net::Mac{})
     if (net::Status set = set_interface_mac(name, mac); !set) return set.error();
   if (net::Status set = set_interface_mtu(name, mtu); !set) return set.error();
@@ -79,8 +80,16 @@ net::Status Tap::set_carrier(bool up) {
   return net::Error{net::Code::kIo, fmt::format("{}: carrier cannot be set: {}", name_, strerror(errno))};
 }
 
+net::Status Tap::keep() {
+  if (ioctl(fd_, TUNSETPERSIST, 1) == 0) return {};
+  return net::Error{net::Code::kIo, fmt::format("{}: cannot be made persistent: {}", name_, strerror(errno))};
+}
+
+// The kernel cuts without a word: a byte behind the room tells.
 size_t Tap::read(uint8_t* to, size_t room) noexcept {
-  const ssize_t n = ::read(fd_, to, room);
+  uint8_t behind = 0;
+  const std::array<iovec, 2> pieces = {iovec{to, room}, iovec{&behind, 1}};
+  const ssize_t n = ::readv(fd_, pieces.data(), static_cast<int>(pieces.size()));
   return n > 0 ? static_cast<size_t>(n) : 0;
 }
 

@@ -1,6 +1,6 @@
 // A TAP interface: what lbd writes comes in by it for the kernel, what the kernel sends out by it lbd reads; whole
-// Ethernet frames, with their checksums, without a header of the kernel's. It is persistent: it stays when lbd ends or
-// is killed, with its addresses and routes and without carrier, and is adopted by name at the next start.
+// Ethernet frames, with their checksums, without a header of the kernel's. Once kept, it is persistent: it stays when
+// lbd ends or is killed, with its addresses and routes and without carrier, and is adopted by name at the next start.
 #pragma once
 
 #include <cstddef>
@@ -30,7 +30,9 @@ class Tap {
   bool adopted() const noexcept { return adopted_; }
   int fd() const noexcept { return fd_; }  // does not block
   net::Status set_carrier(bool up);
-  // RETURNS: bytes of the frame, as far as `room` goes; 0: none waits.
+  // A new one goes with this object until then, an adopted one is kept already.
+  net::Status keep();
+  // RETURNS: bytes of the frame, more than `room` when it was cut; 0: none waits.
   size_t read(uint8_t* to, size_t room) noexcept;
   bool write(const iovec* pieces, int count) noexcept;  // false: the interface is down, or the kernel has no memory
 

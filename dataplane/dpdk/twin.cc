@@ -2,11 +2,9 @@
 
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <utility>
 
-#include <fmt/format.h>
-#include <rte_errno.h>
-#include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
@@ -19,17 +17,6 @@ constexpr int kMaxPieces = 16;  // segments of a frame
 
 void add(std::atomic<uint64_t>& counter, uint64_t n) noexcept {
   counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-}
-
-// A worker that is interrupted while it puts something in holds up no other.
-net::Result<Ring> make_up_ring(uint32_t size) {
-  static std::atomic<uint32_t> rings = 0;  // names of rings are the process's
-  const std::string name = fmt::format("lbd_punt_{}", rings++);
-  Ring ring(rte_ring_create(name.c_str(), size, static_cast<int>(rte_socket_id()), RING_F_MP_RTS_ENQ | RING_F_SC_DEQ));
-  if (!ring)
-    return net::Error{net::Code::kUnavailable,
-                      fmt::format("no memory for a ring of {} punted packets: {}", size, rte_strerror(rte_errno))};
-  return ring;
 }
 
 }  // namespace
@@ -45,7 +32,7 @@ net::Result<std::unique_ptr<Twin>> Twin::open(const TwinOptions& options, const 
   if (!tap) return tap.error();
   std::unique_ptr<Twin> twin(new Twin(options, device, std::move(*tap)));
   for (size_t c = 0; c < kPuntClasses; c++) {
-    auto ring = make_up_ring(kUpRing[c]);
+    auto ring = make_punt_ring(kUpRing[c]);
     if (!ring) return ring.error();
     twin->up_[c] = std::move(*ring);
     twin->punts_.ring[c] = twin->up_[c].get();
@@ -126,9 +113,10 @@ rte_mbuf* Twin::read() noexcept {
       spares_ = kBurst;
     }
     rte_mbuf* frame = spare_[spares_ - 1];
-    const size_t length = tap_->read(rte_pktmbuf_mtod(frame, uint8_t*), rte_pktmbuf_tailroom(frame));
+    const size_t room = rte_pktmbuf_tailroom(frame);
+    const size_t length = tap_->read(rte_pktmbuf_mtod(frame, uint8_t*), room);
     if (length == 0) return nullptr;
-    if (length > options_.largest_frame) {
+    if (length > std::min<size_t>(room, options_.largest_frame)) {
       add(from_kernel_lost_, 1);
       continue;
     }

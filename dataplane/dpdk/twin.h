@@ -1,8 +1,8 @@
 // A port's twin: the TAP by which the kernel has a port that it cannot see, and the rings between it and the workers.
 // Punted packets go up by it, the kernel's packets come down and leave by the port, unchanged both ways.
 //
-// Threads: open() and the destructor are control's, before the workers start and after they and the exception thread
-// ended; link_up() and counters() anybody's; the rest is the exception thread's.
+// Threads: open(), keep() and the destructor are control's, before the workers start and after they and the exception
+// thread ended; link_up() and counters() anybody's; the rest is the exception thread's.
 #pragma once
 
 #include <array>
@@ -44,6 +44,9 @@ class Twin {
   Twin(const Twin&) = delete;
   Twin& operator=(const Twin&) = delete;
 
+  // A new interface goes with this object until then. Control's, when nothing can fail any more.
+  net::Status keep() { return tap_->keep(); }
+
   const std::string& name() const noexcept { return tap_->name(); }
   bool adopted() const noexcept { return tap_->adopted(); }
   net::Result<net::Mac> mac() const { return tap_->mac(); }
@@ -55,7 +58,7 @@ class Twin {
   void follow_link();     // carrier: as the port's link is now
   bool carry() noexcept;  // some packets each way, if there are any. RETURNS: whether there were
   int fd() const noexcept { return tap_->fd(); }
-  bool has_room() const noexcept;  // for packets from the kernel; those that wait are not lost without
+  bool has_room() const noexcept;  // for packets from the kernel; without, they wait in the TAP's queue
 
  private:
   static constexpr uint32_t kBurst = 32;

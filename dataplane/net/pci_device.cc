@@ -1,5 +1,7 @@
 #include "dataplane/net/pci_device.h"
 
+#include <sys/utsname.h>
+
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
@@ -125,6 +127,16 @@ std::optional<std::string> PciBus::address_of(const std::string& interface) cons
 bool PciBus::has_driver(const std::string& name) const {
   std::error_code none;
   return fs::is_directory(fs::path(sysfs_) / "bus/pci/drivers" / name, none);
+}
+
+// A line of modules.dep begins with the module's file: kernel/drivers/vfio/pci/vfio-pci.ko or .ko.xz, and a colon.
+bool PciBus::has_module(const std::string& name) const {
+  utsname kernel = {};
+  if (uname(&kernel) != 0) return false;
+  std::ifstream file(fs::path(modules_) / kernel.release / "modules.dep");
+  for (std::string line; std::getline(file, line);)
+    if (line.substr(0, line.find(':')).find("/" + name + ".ko") != std::string::npos) return true;
+  return false;
 }
 
 bool PciBus::has_iommu() const {

@@ -1,5 +1,6 @@
 // What the kernel's sysfs tells of a PCI device: what it is, which driver has it, its network interfaces, its IOMMU
-// group. Read anew at every call; nothing is changed. The sysfs root is a parameter, so that tests make up a machine.
+// group; and which modules there are. Read anew at every call; nothing is changed. The roots are parameters, so that
+// tests make up a machine.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,8 @@ struct PciDevice {
 
 class PciBus {
  public:
-  explicit PciBus(std::string sysfs = "/sys") : sysfs_(std::move(sysfs)) {}
+  explicit PciBus(std::string sysfs = "/sys", std::string modules = "/lib/modules")
+      : sysfs_(std::move(sysfs)), modules_(std::move(modules)) {}
 
   // address: as parse_pci_address() gives it. ERRORS: kNotFound.
   Result<PciDevice> find(const std::string& address) const;
@@ -43,11 +45,12 @@ class PciBus {
   // The device behind a kernel's network interface; none: it is a virtual one, or on another bus.
   std::optional<std::string> address_of(const std::string& interface) const;
   bool has_driver(const std::string& name) const;  // loaded (or built in), so that a device can be bound to it
+  bool has_module(const std::string& name) const;  // that can be loaded, of the kernel that runs
   bool has_iommu() const;                          // any group at all
   const std::string& sysfs() const noexcept { return sysfs_; }
 
  private:
-  std::string sysfs_;
+  std::string sysfs_, modules_;
 };
 
 }  // namespace lb::net

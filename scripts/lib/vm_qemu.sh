@@ -76,7 +76,9 @@ vm_boot() {
   (
     vm_close_files
     rc=0
-    ip netns exec "$VM_NS" timeout -s KILL "$4" qemu-system-x86_64 "${arguments[@]}" </dev/null >"$VM_DIR/qemu.log" 2>&1 || rc=$?
+    ip netns exec "$VM_NS" timeout -s KILL "$4" qemu-system-x86_64 "${arguments[@]}" </dev/null >"$VM_DIR/qemu.log" 2>&1 &
+    process_write "$VM_DIR/starter.pid" $!
+    wait $! || rc=$?
     echo "$rc" >"$VM_DIR/qemu.rc"
   ) &
   disown
@@ -110,6 +112,11 @@ vm_stop() {
     timeout 5 bash -c 'echo exit >"$0/requests.in"' "$VM_DIR" || true
     wait_until 20 process_gone "$VM_DIR/qemu.pid" || warn "the guest does not end"
     process_stop "$VM_DIR/qemu.pid" QEMU
+    wait_until 5 test -e "$VM_DIR/qemu.rc" || true
+  fi
+  # One that has not written down its PID, by `timeout`, which passes it on.
+  if process_alive "$VM_DIR/starter.pid"; then
+    process_stop "$VM_DIR/starter.pid" QEMU
     wait_until 5 test -e "$VM_DIR/qemu.rc" || true
   fi
   [[ ! -e $VM_DIR/qemu.rc || $(<"$VM_DIR/qemu.rc") -eq $VM_ORDERLY ]] || { warn "the VM ended with exit code $(<"$VM_DIR/qemu.rc")"; vm_tail; }

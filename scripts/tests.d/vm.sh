@@ -9,9 +9,14 @@ suite_run() {
   [[ $EUID -eq 0 ]] || { result skip vm "taps and namespaces need root"; return 0; }
   ensure_build || return 0
   export LBD_BUILD=$BUILD LBD_VM=${LBD_VM:-test}
-  local log=$SCRATCH/vm.log names=() rc
+  local log=$SCRATCH/vm.log names=() chosen=all
   [[ -z $FILTER ]] || names=("$FILTER")
-  if [[ -z $FILTER || -n $("$LBD_ROOT/scripts/vm" test --list "${names[@]}") ]]; then
+  if [[ -n $FILTER ]] && ! chosen=$("$LBD_ROOT/scripts/vm" test --list "${names[@]}" 2>"$log"); then
+    sed 's/^/    /' "$log"
+    result fail vm.scenarios "scripts/vm test --list failed"
+    chosen=''
+  fi
+  if [[ -n $chosen ]]; then
     vm_part scenarios test --results "$SCRATCH/vm.results" "${names[@]}"
   fi
   if [[ -z $FILTER || vm.instructions == *"$FILTER"* ]]; then vm_part instructions count --results "$SCRATCH/vm.results"; fi

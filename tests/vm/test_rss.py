@@ -53,7 +53,8 @@ def shared_evenly_and_kept(lbd, count):
 
 def test_rss_gives_each_worker_its_flows(world):
     lbd = world.lbd()
-    assert SOFTWARE not in lbd.log()
+    dispatch = {name: lbd.json("port", "show", name)["dispatch"] for name in PCI}
+    assert dispatch == {name: "rss" for name in PCI}, dispatch
     assert shared_evenly_and_kept(lbd, FLOWS) == 0
 
 

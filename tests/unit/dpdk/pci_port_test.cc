@@ -2,6 +2,7 @@
 #include "dataplane/dpdk/pci_port.h"
 
 #include <gtest/gtest.h>
+#include <sys/utsname.h>
 
 #include "dataplane/dpdk/buffers.h"
 #include "dataplane/dpdk/port_plan.h"
@@ -20,9 +21,17 @@ class PciPort : public ::testing::Test {
     sysfs_.bind(kNic, "i40e");
   }
   net::Error refusal() {
-    const auto device = usable_pci_device(net::PciBus(sysfs_.root()), kNic);
+    const auto device = usable_pci_device(net::PciBus(sysfs_.root(), modules()), kNic);
     EXPECT_FALSE(device);
     return device ? net::Error{} : device.error();
+  }
+  std::string modules() const { return sysfs_.root() + "/modules"; }
+  void add_module(const std::string& line) {
+    utsname kernel = {};
+    ASSERT_EQ(uname(&kernel), 0);
+    const std::filesystem::path folder = std::filesystem::path(modules()) / kernel.release;
+    std::filesystem::create_directories(folder);
+    tests::FakeSysfs::write(folder / "modules.dep", line);
   }
   tests::FakeSysfs sysfs_;
 };
@@ -64,9 +73,19 @@ TEST_F(PciPort, BoundToNothing) {
 
 TEST_F(PciPort, VfioNotLoaded) {
   sysfs_.set_group(kNic, 31);
+  add_module("kernel/drivers/vfio/pci/vfio-pci.ko.xz: kernel/drivers/vfio/vfio.ko.xz");
   EXPECT_EQ(refusal().message,
             "0000:3b:00.0 needs the driver vfio-pci, which is not loaded; load it: modprobe vfio-pci (and then: lbctl "
             "port bind 0000:3b:00.0)");
+}
+
+// That another module needs it is no file of its own.
+TEST_F(PciPort, VfioNotInThisKernel) {
+  sysfs_.set_group(kNic, 31);
+  add_module("kernel/drivers/vfio/pci/mlx5-vfio-pci.ko: kernel/drivers/vfio/pci/vfio-pci.ko");
+  EXPECT_EQ(refusal().message,
+            "0000:3b:00.0 needs vfio-pci, and this kernel has no module of that name; install one that has and boot "
+            "it: apt install linux-image-amd64");
 }
 
 TEST_F(PciPort, MachineWithoutIommu) {
@@ -133,6 +152,59 @@ TEST(PortPlan, NicsGetBuffersInStepsOfOneKilobyte) {
   EXPECT_TRUE(needs_large_buffers(plan));
   plan.mtu = 9000;
   EXPECT_EQ(large_room_needed({&plan, 1}), 9216);
+}
+
+// Two ports, two workers.
+class LargeBuffers : public ::testing::Test {
+ protected:
+  static PortPlan nic(uint16_t mtu, bool twin) {
+    PortPlan plan;
+    plan.pci = net::PciDevice{};
+    plan.mtu = mtu;
+    plan.twin = twin;
+    return plan;
+  }
+  static PortPlan interface(uint16_t mtu) {
+    PortPlan plan;
+    plan.interface = KernelInterface{};
+    plan.interface->queues = 2;
+    plan.mtu = mtu;
+    return plan;
+  }
+  static uint32_t needed(const PortPlan& wan, const PortPlan& lan) {
+    return large_buffers_needed(std::vector{wan, lan}, 2);
+  }
+};
+
+// A worker's burst and cache: 512. A NIC: 1,024 descriptors each way for each worker, 2,048 in the rings to and from
+// the second worker.
+TEST_F(LargeBuffers, NicsFillTheirDescriptors) {
+  EXPECT_EQ(needed(nic(9000, false), nic(9000, false)), 2u * 512 + 2 * (2 * 2048 + 2048));
+}
+
+// A twin: 1,024 on the way down, 32 at hand, 1,536 on the way up.
+TEST_F(LargeBuffers, TwinsFillTheirRings) {
+  EXPECT_EQ(needed(nic(9000, true), nic(9000, true)), 2u * 512 + 2 * (2 * 2048 + 2048 + 2592));
+}
+
+TEST_F(LargeBuffers, ASmallNicSendsLargeBuffers) {
+  EXPECT_EQ(needed(nic(9000, false), nic(1500, true)), 2u * 512 + (2 * 2048 + 2048) + 2 * 1024);
+}
+
+TEST_F(LargeBuffers, InterfacesHoldNone) {
+  EXPECT_EQ(needed(interface(9000), interface(9000)), 4096u);
+  EXPECT_EQ(needed(interface(9000), interface(1500)), 4096u);
+}
+
+TEST_F(LargeBuffers, NobodyNeedsThem) {
+  EXPECT_EQ(needed(nic(1500, true), interface(1500)), 0u);
+}
+
+// 13,312 or 18,496 in each pool: 4,096 bytes a buffer of the first, 9,216 and 512 of the second; an eighth and 32 MB
+// more.
+TEST_F(LargeBuffers, AreAskedForAtTheStart) {
+  EXPECT_EQ(memory_needed_mb(std::vector{nic(9000, false), nic(9000, false)}, 2), 32u + 197);
+  EXPECT_EQ(memory_needed_mb(std::vector{nic(9000, true), nic(9000, true)}, 2), 32u + 274);
 }
 
 }  // namespace

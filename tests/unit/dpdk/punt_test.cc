@@ -104,7 +104,7 @@ class HandUp : public ::testing::Test {
  protected:
   HandUp() : buffers_(must(Buffers::create(unique("punt_pool"), 511, kBufferRoom))) {
     for (size_t c = 0; c < kPuntClasses; c++) {
-      rings_[c].reset(rte_ring_create(unique("punt_ring").c_str(), 4, 0, RING_F_MP_RTS_ENQ | RING_F_SC_DEQ));
+      rings_[c] = must(make_punt_ring(4));
       punts_.ring[c] = rings_[c].get();
     }
   }
@@ -161,6 +161,32 @@ TEST_F(HandUp, AFullRingDropsItsClassAndNoOther) {
   }
   EXPECT_EQ(waiting(PuntClass::kLink), 1u);
   EXPECT_EQ(waiting(PuntClass::kRouting), 1u);
+}
+
+// As a worker that takes its place in the ring and is interrupted before it puts something there; the rest of the ring
+// is then full by others, none of whom waits.
+TEST(PuntRing, AnInterruptedWorkerHoldsUpNoOther) {
+  (void)test_eal();
+  const Ring ring = must(make_punt_ring(256));
+  int packet = 0;
+  uint32_t head = 0, free = 0;
+  ASSERT_EQ(__rte_ring_rts_move_prod_head(ring.get(), 1, RTE_RING_QUEUE_FIXED, &head, &free), 1u);
+  uint32_t put = 0;
+  while (rte_ring_enqueue(ring.get(), &packet) == 0) put++;
+  EXPECT_EQ(put, rte_ring_get_capacity(ring.get()) - 1);
+  __rte_ring_enqueue_elems(ring.get(), head, std::array<void*, 1>{&packet}.data(), sizeof(void*), 1);
+  __rte_ring_rts_update_tail(&ring->rts_prod);
+  uint32_t taken = 0;
+  for (void* out = nullptr; rte_ring_dequeue(ring.get(), &out) == 0;) taken++;
+  EXPECT_EQ(taken, put + 1) << "and the late one";
+}
+
+TEST(PuntRing, NorDoesOneThatIsInterruptedInThePool) {
+  (void)test_eal();
+  const Buffers buffers = must(Buffers::create("any_thread", 511, kBufferRoom, true));
+  const auto* ring = static_cast<const rte_ring*>(buffers.pool()->pool_data);
+  EXPECT_EQ(rte_ring_get_prod_htd_max(ring), rte_ring_get_capacity(ring));
+  EXPECT_EQ(rte_ring_get_cons_htd_max(ring), rte_ring_get_capacity(ring));
 }
 
 }  // namespace

@@ -2,16 +2,19 @@
 // other side of the port's twin, and answers by it.
 #include "dataplane/dpdk/twin.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
 
+#include <fmt/format.h>
 #include <rte_ethdev.h>
 
 #include "tests/unit/dpdk/engine_world.h"
@@ -64,6 +67,18 @@ class Twins : public testing::EngineWorld {
     mac_ = engine_->ports()[0].mac;
   }
   void give_address() { ASSERT_EQ(ip(std::string("addr add ") + kOurs + "/24 dev lbd-wan"), 0); }
+  // By the host, to the peer.
+  static void send_udp(size_t payload) {
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    sockaddr_in to = {};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(9);
+    inet_pton(AF_INET, kPeer, &to.sin_addr);
+    const Bytes bytes(payload);
+    EXPECT_EQ(sendto(fd, bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof(to)),
+              static_cast<ssize_t>(payload));
+    close(fd);
+  }
   model::PortCounters wan() { return engine_->ports()[0]; }
   std::optional<Bytes> sent() {
     std::optional<Bytes> frame;
@@ -243,6 +258,27 @@ TEST_F(Twins, CountsWhatAnInterfaceThatIsDownDoesNotTake) {
   EXPECT_EQ(total()[LB_COUNT_Punted], 1u);
 }
 
+// The kernel's buffer ends at 3,584 bytes here; it cuts without a word what is longer.
+TEST_F(Twins, SendsNoFrameThatIsCut) {
+  start_with_twins();
+  publish();
+  give_address();
+  ASSERT_EQ(ip("link set dev lbd-wan mtu 4000"), 0);
+  ASSERT_EQ(ip(fmt::format("neigh replace {} lladdr {} dev lbd-wan", kPeer, packet::kRouterMac)), 0);
+  const auto is_udp = [](const Bytes& f) { return f.size() >= 42 && f[12] == 8 && f[13] == 0 && f[23] == 17; };
+  send_udp(kBufferRoom - 42);
+  const auto whole = sent(is_udp);
+  ASSERT_TRUE(whole);
+  EXPECT_EQ(whole->size(), size_t{kBufferRoom});
+  EXPECT_EQ(wan().from_kernel_lost, 0u);
+  send_udp(kBufferRoom - 41);
+  EXPECT_TRUE(eventually([&] { return wan().from_kernel_lost == 1; }));
+  send_udp(100);
+  const auto next = sent(is_udp);
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->size(), 142u) << "the frame after it";
+}
+
 TEST_F(Twins, SurvivesThatItsInterfaceIsRemoved) {
   start_with_twins();
   publish();
@@ -255,12 +291,14 @@ TEST_F(Twins, SurvivesThatItsInterfaceIsRemoved) {
 class TwinRefusal : public Twins {
  protected:
   net::Error refusal() {
-    RingPort port("refused", 1, must(net::Mac::parse(packet::kPortMac)));
+    RingPort wan("refused", 1, must(net::Mac::parse(packet::kPortMac)));
+    RingPort lan("refused2", 1, must(net::Mac::parse("02:00:00:00:00:02")));
     model::Daemon daemon;
     daemon.workers = {0};
-    daemon.ports = {{.name = "wan", .device = port.device(), .mtu = {}}};
+    daemon.ports = {{.name = "wan", .device = wan.device(), .mtu = {}},
+                    {.name = "lan", .device = lan.device(), .mtu = {}}};
     const auto engine = DpdkEngine::start(
-        daemon, eal_, filters_, [](std::string_view) {}, {}, TwinsFor::kDeviceStrings);
+        daemon, eal_, filters_, [this](std::string_view l) { log_ += l; }, {}, TwinsFor::kDeviceStrings);
     EXPECT_FALSE(engine);
     return engine ? net::Error{} : engine.error();
   }
@@ -272,6 +310,19 @@ TEST_F(TwinRefusal, AnInterfaceOfThatNameThatIsNoTap) {
   const net::Error e = refusal();
   EXPECT_EQ(e.code, net::Code::kExists);
   EXPECT_EQ(e.message.find("port wan: there is an interface lbd-wan that is no TAP"), 0u) << e.message;
+}
+
+TEST_F(TwinRefusal, AStartThatFailsLeavesNoNewTwinAndKeepsAnAdoptedOne) {
+  ASSERT_EQ(ip("link add lbd-lan type veth peer name other"), 0);
+  EXPECT_EQ(refusal().code, net::Code::kExists);
+  EXPECT_TRUE(has(log_, "the new interface lbd-wan")) << log_;
+  EXPECT_EQ(if_nametoindex("lbd-wan"), 0u);
+
+  ASSERT_EQ(ip("tuntap add dev lbd-wan mode tap"), 0);
+  give_address();
+  const unsigned index = if_nametoindex("lbd-wan");
+  EXPECT_EQ(refusal().code, net::Code::kExists);
+  EXPECT_EQ(if_nametoindex("lbd-wan"), index);
 }
 
 TEST_F(TwinRefusal, ATwinThatAnotherProcessHas) {
