@@ -110,12 +110,14 @@ net::Result<UniqueFd> NicRecords::lock() {
   const std::string path = folder_ + "/lock";
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return io_error("open", path, errno);
-  for (int tries = 100; flock(fd.get(), LOCK_EX | LOCK_NB) != 0; tries--) {
+  constexpr std::chrono::milliseconds kBetween{100};
+  for (auto waited = kBetween * 0; flock(fd.get(), LOCK_EX | LOCK_NB) != 0; waited += kBetween) {
     if (errno != EWOULDBLOCK && errno != EINTR) return io_error("lock", path, errno);
-    if (tries == 0)
+    if (waited >= patience_)
       return net::Error{net::Code::kTimeout,
-                        fmt::format("another lbctl has been moving a NIC for 10 s ({} is locked); try again", path)};
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+                        fmt::format("another lbctl has been moving a NIC for {} s ({} is locked); try again",
+                                    patience_.count() / 1000, path)};
+    std::this_thread::sleep_for(kBetween);
   }
   return fd;
 }

@@ -27,22 +27,30 @@ bool waits(const std::optional<NicRecord>& record) {
   return record && record->confirm_by_ms.has_value();
 }
 
-net::Result<bool> undo(NicHost& host, NicRecords& records, const std::string& pci,
-                       const std::function<void(const std::string&)>& tell) {
-  auto lock = records.lock();
+// The lock is held for one try only: other NICs may be moved meanwhile, and this one be confirmed or taken back.
+// RETURNS: false: one of those happened. ERRORS: kTimeout: another lbctl has the lock, which ends at some time.
+net::Result<bool> try_to_undo(NicHost& host, NicRecords& records, const std::string& pci) {
+  const auto lock = records.lock();
   if (!lock) return lock.error();
   const auto record = records.find(pci);
   if (!record) return record.error();
-  if (!waits(*record)) return false;  // confirmed, or taken back, at the last moment
+  if (!waits(*record)) return false;
+  const auto undone = NicMove(host, records).revert(**record);
+  // A step that took too long is a failure: kTimeout is the lock's.
+  if (!undone) return net::Error{net::Code::kIo, undone.error().message};
+  return true;
+}
+
+net::Result<bool> undo(NicHost& host, NicRecords& records, const std::string& pci,
+                       const std::function<void(const std::string&)>& tell) {
   tell("not confirmed: undoing the move");
-  net::Status undone;
-  for (int i = 0; i < kTries; i++) {
-    if (i > 0) host.sleep(kBetweenTries);
-    undone = NicMove(host, records).revert(**record);
-    if (undone) return true;
+  for (int failed = 0;; host.sleep(kBetweenTries)) {
+    const auto undone = try_to_undo(host, records, pci);
+    if (undone) return undone;
     tell(undone.error().message);
+    if (undone.error().code == net::Code::kTimeout) continue;
+    if (++failed == kTries) return undone;
   }
-  return undone.error();
 }
 
 // The child of the child: nobody's, without a terminal, deaf to what ends a session.

@@ -271,6 +271,32 @@ TEST_F(TrialTest, TriesAgainWhenADriverWasBusy) {
   EXPECT_EQ(host_.picture(), before_);
 }
 
+TEST_F(TrialTest, WaitsForAnotherMoveHoweverLongItTakes) {
+  bind_for(seconds(1));
+  NicRecords impatient(dir_.file("ports"), milliseconds(0));
+  auto other = records_.lock();
+  ASSERT_TRUE(other);
+  host_.while_asleep = [&, left = 5 + 20]() mutable {
+    if (--left == 0) other->reset();
+  };
+  const auto undone = watch_trial(host_, impatient, FakeHost::kPci, [this](const std::string& line) { told_ += line; });
+  ASSERT_TRUE(undone) << undone.error().message;
+  EXPECT_TRUE(*undone);
+  EXPECT_NE(told_.find("another lbctl has been moving a NIC"), std::string::npos) << told_;
+  EXPECT_EQ(host_.picture(), before_);
+}
+
+TEST_F(TrialTest, LeavesTheLockToOthersBetweenItsTries) {
+  bind_for(seconds(1));
+  host_.fail_all_from(0);
+  size_t confirmed = 0;
+  host_.while_asleep = [&] {
+    if (told_.find("the kernel said no") != std::string::npos) confirmed += confirm_trial(records_, "wan").has_value();
+  };
+  EXPECT_FALSE(watch().value()) << told_;
+  EXPECT_EQ(confirmed, 1u);
+}
+
 TEST_F(TrialTest, UndoesAMoveThatWasLeftHalfDone) {
   host_.fail(4, FakeHost::Fault::kKilled);
   EXPECT_THROW(bind_for(seconds(5)), Killed);
