@@ -246,7 +246,6 @@ net::Status NicMove::unbind(NicRecord record, const Forced& forced) {
     for (const Carried& route : twin->routes)
       if (!has(record.routes, route)) record.routes.push_back(route);
   }
-  record.confirm_by_ms.reset();
   if (auto saved = records_.save(record); !saved) return saved;
   const auto moved = run(steps_to_unbind(host_, record));
   if (!moved) return undo(steps_to_bind(host_, record), moved.error());

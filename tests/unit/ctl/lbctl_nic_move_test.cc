@@ -263,6 +263,15 @@ TEST_F(TrialTest, EndsWhenTheNicWasTakenBack) {
   EXPECT_EQ(host_.picture(), before_);
 }
 
+TEST_F(TrialTest, StaysOneWhenTakingTheNicBackFailed) {
+  bind_for(seconds(120));
+  host_.fail(3, FakeHost::Fault::kBefore);
+  EXPECT_FALSE(unbind());
+  ASSERT_TRUE(saved()->confirm_by_ms);
+  EXPECT_TRUE(watch().value());
+  EXPECT_EQ(host_.picture(), before_);
+}
+
 TEST_F(TrialTest, TriesAgainWhenADriverWasBusy) {
   bind_for(seconds(1));
   host_.fail(1, FakeHost::Fault::kBefore);
