@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "ctl/cmd_port.h"
 #include "ctl/command_line.h"
@@ -139,6 +140,21 @@ TEST_F(PortTest, ANicThatIsMovedForAnotherPortOrHalfMovedIsNotMovedAgain) {
   expect_refused({"bind", FakeHost::kPci}, "by other means");
   EXPECT_EQ(lbctl({"unbind", "wan"}).exit, kDone);
   EXPECT_EQ(host_.picture(), before_);
+}
+
+TEST_F(PortTest, WhatAnotherLbctlDoesMeanwhileIsSeen) {
+  NicRecord other = NicMove::record_of(find_nic(host_, "eth0").value(), "lan");
+  auto lock = tools_.records.lock();
+  ASSERT_TRUE(lock);
+  std::thread mover([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    EXPECT_TRUE(tools_.records.save(other));
+    lock->reset();
+  });
+  expect_refused({"bind", "eth0", "--name", "wan"}, "left half done");
+  mover.join();
+  EXPECT_EQ(tools_.records.find(FakeHost::kPci).value()->port, "lan") << "its record is not overwritten";
+  EXPECT_NE(lbctl({"bind", "eth0", "--dry-run"}).err.find("is under way, or was left half done"), std::string::npos);
 }
 
 TEST_F(PortTest, ANicThatOthersMovedIsLeftToThem) {
