@@ -29,6 +29,27 @@ bool has_all(const std::vector<Carried>& items, const std::vector<Carried>& want
   return std::all_of(wanted.begin(), wanted.end(), [&](const Carried& item) { return has(items, item); });
 }
 
+// What one thing that failed shall not keep from being done: all of it is tried.
+class Failures {
+ public:
+  void note(const net::Status& done) {
+    if (done) return;
+    if (!first_) first_ = done.error();
+    if (++count_ <= kTold) text_ += (text_.empty() ? "" : "; ") + done.error().message;
+  }
+  net::Status status() const {
+    if (!first_) return {};
+    const std::string more = count_ > kTold ? fmt::format("; and {} more", count_ - kTold) : "";
+    return net::Error{first_->code, text_ + more};
+  }
+
+ private:
+  static constexpr size_t kTold = 8;
+  std::optional<net::Error> first_;
+  std::string text_;
+  size_t count_ = 0;
+};
+
 // Steps that are the same in both directions: a driver, and an interface that gets what another one had.
 class StepList {
  public:
@@ -93,11 +114,10 @@ class StepList {
           const auto now = host.interface(name);
           return !now || !has_all((*now).*there, items);
         },
-        [&host, &items, name, give]() -> net::Status {
-          for (const Carried& item : items) {
-            if (auto given = (host.*give)(name, item); !given) return given;
-          }
-          return {};
+        [&host, &items, name, give] {
+          Failures failures;
+          for (const Carried& item : items) failures.note((host.*give)(name, item));
+          return failures.status();
         });
   }
 
@@ -253,16 +273,15 @@ net::Status NicMove::unbind(NicRecord record, const Forced& forced) {
 }
 
 net::Status NicMove::revert(const NicRecord& record) {
-  std::string failures;
-  const auto note = [&](const net::Error& error) { failures += (failures.empty() ? "" : "; ") + error.message; };
-  if (auto stopped = stop_users(record); !stopped) note(stopped.error());
+  Failures failures;
+  failures.note(stop_users(record));
   const auto steps = steps_to_unbind(host_, record);
   for (const Step& step : steps) {
     if (!step.needed()) continue;
     if (auto done = step.run(); !done)
-      note(with(done.error(), fmt::format("could not {}: {}", step.text, done.error().message)));
+      failures.note(with(done.error(), fmt::format("could not {}: {}", step.text, done.error().message)));
   }
-  if (!failures.empty()) return net::Error{net::Code::kIo, failures};
+  if (auto all = failures.status(); !all) return all;
   return records_.remove(record.pci);
 }
 

@@ -216,6 +216,26 @@ TEST_F(NicMoveTest, RevertStopsWhoeverHasTheNicAndGoesOnAfterAFailure) {
   EXPECT_EQ(host_.picture(), before_);
 }
 
+TEST_F(NicMoveTest, ARouteThatIsRefusedKeepsNoneOfTheOthersBack) {
+  bound();
+  host_.refused = "198.51.100.0/24";  // the first one
+  const auto failed = move_.revert(*saved());
+  ASSERT_FALSE(failed);
+  EXPECT_NE(failed.error().message.find("could not give eth0 the routes"), std::string::npos) << failed.error().message;
+  EXPECT_NE(failed.error().message.find("198.51.100.0/24 is refused"), std::string::npos) << failed.error().message;
+  ASSERT_EQ(host_.interfaces().at("eth0").routes.size(), 1u);
+  EXPECT_EQ(host_.interfaces().at("eth0").routes[0].text, "192.0.2.0/24 via 203.0.113.1");
+  EXPECT_TRUE(saved());
+}
+
+TEST_F(NicMoveTest, ABindOfWhichARouteIsRefusedIsUndone) {
+  host_.refused_of_twin = "198.51.100.0/24";
+  const auto failed = bind();
+  ASSERT_FALSE(failed);
+  EXPECT_NE(failed.error().message.find("everything is as it was before"), std::string::npos) << failed.error().message;
+  EXPECT_EQ(host_.picture(), before_);
+}
+
 class TrialTest : public NicMoveTest {
  protected:
   void bind_for(milliseconds time) {
