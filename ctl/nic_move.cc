@@ -77,8 +77,26 @@ class StepList {
         [&host, pci, to] { return host.bind(pci, to); });
   }
 
-  // MAC, MTU, state, addresses and routes of the record.
-  void furnish(const std::string& name, bool up) {
+  // MAC, MTU, state, addresses and routes of the record. may: asked before each step.
+  void furnish(const std::string& name, bool up, const std::function<net::Status()>& may) {
+    const size_t first = steps_.size();
+    add_furnishing(name, up);
+    for (size_t i = first; i < steps_.size(); i++) {
+      steps_[i].run = [may, run = std::move(steps_[i].run)] {
+        auto allowed = may();
+        return allowed ? run() : allowed;
+      };
+      steps_[i].needed = [may, needed = std::move(steps_[i].needed)] { return !may() || needed(); };
+    }
+  }
+
+  void add(std::string text, std::function<bool()> needed, std::function<net::Status()> run) {
+    steps_.push_back({std::move(text), std::move(needed), std::move(run)});
+  }
+  std::vector<Step> take() { return std::move(steps_); }
+
+ private:
+  void add_furnishing(const std::string& name, bool up) {
     NicHost& host = host_;
     const NicRecord& r = record_;
     add(
@@ -92,12 +110,6 @@ class StepList {
     carry(name, "routes", r.routes, &InterfaceState::routes, &NicHost::add_route);
   }
 
-  void add(std::string text, std::function<bool()> needed, std::function<net::Status()> run) {
-    steps_.push_back({std::move(text), std::move(needed), std::move(run)});
-  }
-  std::vector<Step> take() { return std::move(steps_); }
-
- private:
   static std::string driver_fact(NicHost& host, const std::string& pci, std::string net::PciDevice::*fact) {
     const auto device = host.device(pci);
     return device ? (*device).*fact : std::string();
@@ -144,6 +156,11 @@ net::Result<std::string> await_interface(NicHost& host, const NicRecord& record)
   return look(kRenameWait, [&](const std::string& name) { return name == record.interface; });
 }
 
+bool is_of_nic(NicHost& host, const NicRecord& record) {
+  const auto device = host.device(record.pci);
+  return device && std::count(device->interfaces.begin(), device->interfaces.end(), record.interface) > 0;
+}
+
 net::Error with(const net::Error& error, std::string sentence) {
   return {error.code, std::move(sentence)};
 }
@@ -159,7 +176,7 @@ std::vector<Step> steps_to_bind(NicHost& host, const NicRecord& record) {
       fmt::format("make {}", twin), [&host, twin] { return !host.interface(twin); },
       [&host, twin] { return host.make_twin(twin); });
   // A twin that is down would take no routes; one whose NIC was down has none.
-  steps.furnish(twin, record.up);
+  steps.furnish(twin, record.up, [] { return net::Status(); });
   return steps.take();
 }
 
@@ -173,13 +190,17 @@ std::vector<Step> steps_to_unbind(NicHost& host, const NicRecord& record) {
   steps.change_driver(record.driver, record.override_);
   if (record.interface.empty()) return steps.take();
   steps.add(
-      fmt::format("wait for {}", record.interface), [&host, &record] { return !host.interface(record.interface); },
+      fmt::format("wait for {}", record.interface), [&host, &record] { return !is_of_nic(host, record); },
       [&host, &record]() -> net::Status {
         const auto name = await_interface(host, record);
         if (!name) return name.error();
         return *name == record.interface ? net::Status() : host.rename(*name, record.interface);
       });
-  steps.furnish(record.interface, record.up);
+  // Not to another NIC's, when the driver's interface could not get its name.
+  steps.furnish(record.interface, record.up, [&host, &record]() -> net::Status {
+    if (is_of_nic(host, record)) return {};
+    return net::Error{net::Code::kConflict, fmt::format("{} is no interface of {}", record.interface, record.pci)};
+  });
   return steps.take();
 }
 

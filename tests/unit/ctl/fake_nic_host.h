@@ -147,6 +147,8 @@ class FakeHost : public NicHost {
   }
   net::Status rename(const std::string& from, const std::string& to) override {
     if (!interfaces_.count(from)) return absent(from);
+    if (interfaces_.count(to))
+      return net::Error{net::Code::kIo, fmt::format("ip link set {} name {}: File exists", from, to)};
     return step([&] {
       InterfaceState state = interfaces_.at(from);
       interfaces_.erase(from);

@@ -65,6 +65,30 @@ TEST_F(NicMoveTest, AnInterfaceThatComesLateAndUnderAnotherNameIsWaitedForAndRen
   EXPECT_EQ(host_.picture(), before_);
 }
 
+TEST_F(NicMoveTest, AnotherNicThatGotTheNameMeanwhileIsLeftAlone) {
+  bound();
+  InterfaceState other;
+  other.name = "eth0";
+  other.mac = FakeHost::mac("02:00:00:00:00:55");
+  host_.interfaces()["eth0"] = other;
+  host_.fresh_name = "eth7";
+  const std::string moved = host_.picture();
+  const auto failed = unbind();
+  ASSERT_FALSE(failed);
+  EXPECT_NE(failed.error().message.find("name eth0: File exists"), std::string::npos) << failed.error().message;
+  EXPECT_EQ(host_.picture(), moved);
+  const auto reverted = move_.revert(*saved());
+  ASSERT_FALSE(reverted);
+  EXPECT_NE(reverted.error().message.find("eth0 is no interface of 0000:3b:00.0"), std::string::npos)
+      << reverted.error().message;
+  EXPECT_EQ(host_.interfaces().at("eth0").mac, other.mac);
+  EXPECT_TRUE(host_.interfaces().at("eth0").addresses.empty());
+  ASSERT_TRUE(saved());
+  host_.interfaces().erase("eth0");
+  ASSERT_TRUE(move_.revert(*saved()));
+  EXPECT_EQ(host_.picture(), before_);
+}
+
 TEST_F(NicMoveTest, AnInterfaceThatNeverComesIsAFailureAndUndone) {
   const std::string moved = bound();
   host_.appear_delay = seconds(600);
