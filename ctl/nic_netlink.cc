@@ -129,9 +129,11 @@ net::Status read_addresses(NetlinkSocket& socket, int index, InterfaceState& sta
 net::Status read_routes(NetlinkSocket& socket, int index, InterfaceState& state) {
   size_t of_daemons = 0;
   std::vector<Carried> by_gateway;
+  // With one such address, no route can be counted on to follow from an address; those that do are there already.
+  const bool kernels_too = std::any_of(state.addresses.begin(), state.addresses.end(), has_no_prefix_route);
   const auto take = [&](const nlmsghdr& message) {
     auto route = read_carried_route(message, index);
-    if (!route) return;
+    if (!route || (route->of_the_kernel && !kernels_too)) return;
     if (route->is_default && state.default_route.empty()) state.default_route = route->route.text;
     if (route->mixed) return state.mixed.push_back(std::move(route->route.text));
     if (route->of_a_daemon) return void(of_daemons++);
