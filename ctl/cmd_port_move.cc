@@ -173,7 +173,7 @@ int bind(Session& session, PortTools& tools, const Words& words) {
   if (auto checked = check_bind(tools.host, *nic, name, words.forced); !checked) return session.fail(checked.error());
   if (auto checked = check_daemon(session, *nic); !checked) return session.fail(checked.error());
   NicRecord record = NicMove::record_of(*nic, name);
-  const auto notes = nic->interface ? nic->interface->notes : std::vector<std::string>();
+  const auto notes = notes_of(tools.host, *nic);
   if (session.options.dry_run) {
     json result = to_json(record, true, true, texts_of_needed(steps_to_bind(tools.host, record)));
     result["notes"] = notes;

@@ -48,11 +48,13 @@ TEST(NicChecks, RefusalsNameTheThingAndWhatMendsIt) {
        [](FakeHost& h) {
          net::PciDevice other = h.nic();
          other.address = "0000:3b:00.1";
-         other.interfaces = {"eth1"};
+         other.class_code = 0x010802;
+         other.driver = "nvme";
+         other.interfaces = {};
          h.all_devices()[other.address] = other;
          h.nic().group_others = {other.address};
        },
-       {"shares IOMMU group 31 with 0000:3b:00.1", "driver i40e", "(eth1)"}},
+       {"shares IOMMU group 31 with 0000:3b:00.1", "driver nvme", "another slot"}},
       {"vfio not loaded", [](FakeHost& h) { h.vfio_state = NicHost::Vfio::kLoadable; }, {"modprobe vfio-pci"}},
       {"vfio not there", [](FakeHost& h) { h.vfio_state = NicHost::Vfio::kAbsent; }, {"linux-image-amd64"}},
       {"no TAP", [](FakeHost& h) { h.tun = false; }, {"modprobe tun"}},
@@ -119,11 +121,27 @@ TEST(NicChecks, AGroupWhoseOthersAreFreeIsFine) {
   net::PciDevice other = host.nic();
   other.address = "0000:3b:00.1";
   host.nic().group_others = {other.address, "0000:3b:00.7"};
-  for (const char* driver : {"", "vfio-pci"}) {
+  for (const char* driver : {"", "vfio-pci", "vfio-pci-of-a-vendor"}) {
     other.driver = driver;
     host.all_devices()[other.address] = other;
     EXPECT_TRUE(check(host)) << driver;
+    EXPECT_TRUE(notes_of(host, find_nic(host, "eth0").value()).empty()) << driver;
   }
+}
+
+TEST(NicChecks, CardsOfOneGroupAreMovedOneAfterTheOther) {
+  FakeHost host;
+  net::PciDevice other = host.nic();
+  other.address = "0000:3b:00.1";
+  other.interfaces = {"eth1"};
+  host.nic().group_others = {other.address};
+  host.all_devices()[other.address] = other;
+  const auto checked = check(host);
+  EXPECT_TRUE(checked) << checked.error().message;
+  const auto notes = notes_of(host, find_nic(host, "eth0").value());
+  ASSERT_EQ(notes.size(), 1u);
+  for (const char* word : {"driver i40e (eth1)", "lbctl port bind 0000:3b:00.1"})
+    EXPECT_NE(notes[0].find(word), std::string::npos) << notes[0];
 }
 
 TEST(NicChecks, NicsAreFoundByAddressAndByInterface) {
