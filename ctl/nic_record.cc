@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -132,20 +133,20 @@ net::Result<std::optional<NicRecord>> NicRecords::find(const std::string& pci) c
   return std::optional(std::move(*record));
 }
 
-net::Result<std::vector<NicRecord>> NicRecords::all() const {
+NicRecords::Listing NicRecords::all() const {
   std::vector<std::string> addresses;
   std::error_code none;
   for (const auto& entry : std::filesystem::directory_iterator(folder_, none)) {
     if (entry.path().extension() == ".json") addresses.push_back(entry.path().stem());
   }
   std::sort(addresses.begin(), addresses.end());
-  std::vector<NicRecord> records;
+  Listing listing;
   for (const std::string& pci : addresses) {
     auto record = find(pci);
-    if (!record) return record.error();
-    if (*record) records.push_back(std::move(**record));
+    if (!record) listing.unreadable.push_back(record.error());
+    if (record && *record) listing.records.push_back(std::move(**record));
   }
-  return records;
+  return listing;
 }
 
 net::Status NicRecords::save(const NicRecord& record) {
@@ -158,6 +159,7 @@ net::Status NicRecords::save(const NicRecord& record) {
 }
 
 net::Status NicRecords::remove(const std::string& pci) {
+  ::unlink(log_path(pci).c_str());  // of a trial that could not be undone then
   const std::string path = path_of(pci);
   if (system_files().unlink(path.c_str()) != 0 && errno != ENOENT) return io_error("remove", path, errno);
   return {};

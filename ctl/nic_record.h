@@ -43,10 +43,14 @@ class NicRecords {
   // Held while a NIC is moved: one mover at a time, of whichever NIC. Makes the folder. ERRORS: kTimeout: another one
   // has had it for as long as `patience`.
   net::Result<UniqueFd> lock();
+  struct Listing {
+    std::vector<NicRecord> records;  // by PCI address; no folder: empty
+    std::vector<net::Error> unreadable;
+  };
   // By PCI address. ERRORS: a record that cannot be read, with its path.
   net::Result<std::optional<NicRecord>> find(const std::string& pci) const;
-  net::Result<std::vector<NicRecord>> all() const;  // by PCI address; no folder: empty
-  net::Status save(const NicRecord& record);        // on disk when it returns
+  Listing all() const;                        // one that cannot be read does not hide the others
+  net::Status save(const NicRecord& record);  // on disk when it returns
   net::Status remove(const std::string& pci);
 
   std::string log_path(const std::string& pci) const { return folder_ + "/" + pci + ".log"; }

@@ -80,6 +80,7 @@ net::Result<bool> undo(NicHost& host, NicRecords& records, const std::string& pc
   tell(!undone   ? "could not undo the move: " + undone.error().message
        : *undone ? "undone"
                  : "confirmed, or taken back");
+  if (undone) unlink(records.log_path(pci).c_str());  // what went well is seen elsewhere
   _exit(undone ? 0 : 1);
 }
 
@@ -121,15 +122,15 @@ net::Result<int> start_trial(NicRecords& records, const std::string& pci) {
 }
 
 net::Result<NicRecord> find_record(const NicRecords& records, const std::string& word) {
-  auto all = records.all();
-  if (!all) return all.error();
+  NicRecords::Listing all = records.all();
   const auto address = net::parse_pci_address(word);
   std::string names;
-  for (NicRecord& record : *all) {
+  for (NicRecord& record : all.records) {
     if (record.port == word || record.twin() == word || record.interface == word || (address && record.pci == *address))
       return std::move(record);
     names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", record.port, record.pci);
   }
+  if (!all.unreadable.empty()) return all.unreadable.front();  // it may be that one
   return net::Error{net::Code::kNotFound, fmt::format("`lbctl port bind` moved no {} since the last boot; {}", word,
                                                       names.empty() ? "it moved none at all" : "it moved " + names)};
 }
@@ -137,15 +138,15 @@ net::Result<NicRecord> find_record(const NicRecords& records, const std::string&
 net::Result<Confirmed> confirm_trial(NicRecords& records, const std::string& word, model::Run run) {
   auto lock = records.lock();
   if (!lock) return lock.error();
-  const auto all = records.all();
-  if (!all) return all.error();
+  const NicRecords::Listing all = records.all();
   std::vector<NicRecord> waiting;
-  for (const NicRecord& record : *all) {
+  for (const NicRecord& record : all.records) {
     if (record.confirm_by_ms) waiting.push_back(record);
   }
   if (word.empty() && waiting.size() > 1)
     return net::Error{net::Code::kConflict, fmt::format("{} moves wait to be confirmed, of {} and {}: name one",
                                                         waiting.size(), waiting[0].port, waiting[1].port)};
+  if (word.empty() && waiting.empty() && !all.unreadable.empty()) return all.unreadable.front();
   if (word.empty() && waiting.empty())
     return net::Error{net::Code::kNotFound,
                       "no move waits to be confirmed; one that was not confirmed in time is undone"};
