@@ -39,7 +39,7 @@ json nic_json(NicHost& host, const net::PciDevice& device, const NicRecord* move
               {"addresses", json::array()},
               {"link", nullptr},
               {"default_route", nullptr},
-              {"session", session && session->interface == name ? json(session->peer) : json()},
+              {"session", session && session->needs(name) ? json(session->peer) : json()},
               {"port", moved != nullptr ? json(moved->port) : json()},
               {"confirm_in_s", moved != nullptr ? confirm_in(host, *moved) : json()}};
   const auto interface = host.interface(name);

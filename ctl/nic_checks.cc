@@ -132,7 +132,7 @@ net::Status check_above(NicHost& host, const InterfaceState& interface) {
 }
 
 net::Status check_cut(NicHost& host, const InterfaceState& interface, const Forced& forced, const char* advice) {
-  if (const auto session = host.session(); session && session->interface == interface.name && !forced.session)
+  if (const auto session = host.session(); session && session->needs(interface.name) && !forced.session)
     return refuse(fmt::format("{} carries this SSH session (from {}): --force-session moves it all the same{}",
                               interface.name, session->peer, advice));
   if (!interface.default_route.empty() && !forced.default_route)

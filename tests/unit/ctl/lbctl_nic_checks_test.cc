@@ -75,7 +75,7 @@ TEST(NicChecks, RefusalsNameTheThingAndWhatMendsIt) {
       {"twin there", [](FakeHost& h) { h.interfaces()[FakeHost::kTwin] = {}; }, {"lbd-wan already", "--name"}},
       {"session",
        [](FakeHost& h) {
-         h.ssh = {"198.51.100.7", "eth0"};
+         h.ssh = {"198.51.100.7", "eth0", ""};
        },
        {"this SSH session (from 198.51.100.7)", "--force-session", "--try 120s"}},
       {"default route",
@@ -107,13 +107,15 @@ TEST(NicChecks, NamesThatMakeNoInterface) {
 
 TEST(NicChecks, EachForceCarriesItsOwn) {
   FakeHost host;
-  host.ssh = {"198.51.100.7", "eth0"};
+  host.ssh = {"198.51.100.7", "eth0", ""};
   host.interfaces().at("eth0").default_route = "default via 203.0.113.1";
   EXPECT_FALSE(check(host, "wan", {.session = true}));
   EXPECT_FALSE(check(host, "wan", {.default_route = true}));
   EXPECT_TRUE(check(host, "wan", {.session = true, .default_route = true}));
   host.ssh->interface = "eth1";
   EXPECT_TRUE(check(host, "wan", {.default_route = true})) << "the session goes another way";
+  host.ssh->local_interface = "eth0";
+  EXPECT_FALSE(check(host, "wan", {.default_route = true})) << "but came to its address";
 }
 
 TEST(NicChecks, AGroupWhoseOthersAreFreeIsFine) {
@@ -167,7 +169,7 @@ TEST(NicChecks, ANicInUseIsNotTakenBackUnlessItsUserMayBeStopped) {
   EXPECT_NE(checked.error().message.find("--force-stop"), std::string::npos) << checked.error().message;
   EXPECT_TRUE(check_unbind(host, record, {.stop = true}));
   host.interfaces()[FakeHost::kTwin].name = FakeHost::kTwin;
-  host.ssh = {"198.51.100.7", FakeHost::kTwin};
+  host.ssh = {"198.51.100.7", FakeHost::kTwin, ""};
   EXPECT_FALSE(check_unbind(host, record, {.stop = true})) << "stopping it cuts the session";
   EXPECT_TRUE(check_unbind(host, record, {.session = true, .stop = true}));
 }
@@ -251,6 +253,7 @@ TEST_F(LinuxHostTest, FindsTheSessionOfAnAncestor) {
   ASSERT_TRUE(session);
   EXPECT_EQ(session->peer, "127.0.0.1");
   EXPECT_EQ(session->interface, "lo");
+  EXPECT_EQ(session->local_interface, "lo");
 }
 
 TEST(LinuxHost, StopsAProcessThatDoesNotWantToThoughNobodyAsksForIt) {

@@ -174,6 +174,19 @@ TEST_F(NicNetlinkTest, TheWayToAnAddress) {
   EXPECT_EQ(interface_towards(net::Address::parse("8.8.8.8").value()), std::nullopt);
 }
 
+TEST_F(NicNetlinkTest, TheInterfaceOfAnAddressAndTheWayFromIt) {
+  const auto parse = [](const char* text) { return net::Address::parse(text).value(); };
+  EXPECT_EQ(interface_with(parse("203.0.113.3")), "nic0");
+  EXPECT_EQ(interface_with(parse("10.1.0.1")), "nic0");
+  EXPECT_EQ(interface_with(parse("10.1.0.2")), std::nullopt) << "the peer's";
+  EXPECT_EQ(interface_with(parse("2001:db8:1::2")), "nic0");
+  EXPECT_EQ(interface_with(parse("203.0.113.77")), std::nullopt);
+  ASSERT_TRUE(run("ip tuntap add other mode tap && ip link set other up && ip address add 10.3.0.1/24 dev other"));
+  ASSERT_TRUE(run("ip route add default via 10.3.0.2 table 77 && ip rule add from 10.3.0.1 lookup 77"));
+  EXPECT_EQ(interface_towards(parse("8.8.8.8")), "nic0");
+  EXPECT_EQ(interface_towards(parse("8.8.8.8"), parse("10.3.0.1")), "other") << "policy routing by the source";
+}
+
 TEST_F(NicNetlinkTest, WhatTheKernelRefusesIsASentence) {
   Carried route = state("nic0").routes.back();
   ASSERT_TRUE(run("ip link set nic0 down"));

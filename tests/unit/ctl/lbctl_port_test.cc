@@ -106,7 +106,7 @@ TEST_F(PortTest, TheNameIsThatOfTheConfigurationElseOfTheInterface) {
 
 TEST_F(PortTest, RefusalsChangeNothing) {
   expect_refused({"bind", "eth9"}, "eth9");
-  host_.ssh = {"198.51.100.7", "eth0"};
+  host_.ssh = {"198.51.100.7", "eth0", ""};
   expect_refused({"bind", "eth0"}, "--force-session");
   EXPECT_EQ(lbctl({"bind", "eth0", "--force-session", "--dry-run"}).exit, kDone);
   expect_refused({"unbind", "nosuch"}, "moved no nosuch");
@@ -202,7 +202,7 @@ TEST_F(PortTest, UnbindStopsTheUserOnlyWhenTold) {
 
 TEST_F(PortTest, ListAsksLbdAndTheMachineWhenToldOrWhenThereIsNoLbd) {
   host_.interfaces().at("eth0").default_route = "default via 203.0.113.1";
-  host_.ssh = {"198.51.100.7", "eth0"};
+  host_.ssh = {"198.51.100.7", "eth0", ""};
   const Outcome alone = lbctl({"list"});
   EXPECT_EQ(alone.exit, kDone);
   EXPECT_NE(alone.err.find("no lbd here"), std::string::npos) << alone.err;
