@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace lb::ctl {
 namespace {
@@ -280,17 +281,28 @@ net::Status NicMove::unbind(NicRecord record, const Forced& forced) {
   if (forced.stop) {
     if (auto stopped = stop_users(record); !stopped) return stopped;
   }
-  // What came to the twin meanwhile is the host's configuration as well.
-  if (const auto twin = host_.interface(record.twin()); twin && !record.interface.empty()) {
+  // What came to the twin meanwhile is the host's configuration as well, and what was taken from it is no more. One
+  // that is down has lost its routes, and one of a move that was cut short has not got all.
+  const auto twin = host_.interface(record.twin());
+  const bool had = !record.interface.empty() && twin;
+  if (had && record.complete && twin->up) {
+    record.addresses = twin->addresses;
+    record.routes = twin->routes;
+  } else if (had) {
     for (const Carried& address : twin->addresses)
       if (!has(record.addresses, address)) record.addresses.push_back(address);
     for (const Carried& route : twin->routes)
       if (!has(record.routes, route)) record.routes.push_back(route);
   }
+  const bool was_complete = std::exchange(record.complete, false);
   if (auto saved = records_.save(record); !saved) return saved;
   const auto moved = run(steps_to_unbind(host_, record));
-  if (!moved) return undo(steps_to_bind(host_, record), moved.error());
-  return records_.remove(record.pci);
+  if (moved) return records_.remove(record.pci);
+  const auto forth = steps_to_bind(host_, record);
+  const net::Status failed = undo(forth, moved.error());
+  record.complete = was_complete && texts_of_needed(forth).empty();
+  if (auto saved = records_.save(record); !saved) return saved;
+  return failed;
 }
 
 net::Status NicMove::revert(const NicRecord& record) {

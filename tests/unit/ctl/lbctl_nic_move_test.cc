@@ -130,6 +130,32 @@ TEST_F(NicMoveTest, WhatCameToTheTwinMeanwhileIsCarriedBack) {
   EXPECT_EQ(host_.interfaces().at("eth0").routes.back().text, "10.0.0.0/8 via 203.0.113.1");
 }
 
+TEST_F(NicMoveTest, WhatWasTakenFromTheTwinDoesNotComeBack) {
+  bound();
+  InterfaceState& twin = host_.interfaces().at(FakeHost::kTwin);
+  twin.addresses.pop_back();
+  twin.routes.erase(twin.routes.begin());
+  ASSERT_TRUE(unbind());
+  const InterfaceState& eth0 = host_.interfaces().at("eth0");
+  ASSERT_EQ(eth0.addresses.size(), 1u);
+  EXPECT_EQ(eth0.addresses[0].text, "203.0.113.2/24");
+  ASSERT_EQ(eth0.routes.size(), 1u);
+  EXPECT_EQ(eth0.routes[0].text, "192.0.2.0/24 via 203.0.113.1");
+}
+
+TEST_F(NicMoveTest, ATwinThatIsDownOrUnfinishedDoesNotSayWhatThereIs) {
+  for (const bool complete : {true, false}) {
+    bound();
+    NicRecord record = *saved();
+    record.complete = complete;
+    ASSERT_TRUE(records_.save(record));
+    host_.interfaces().at(FakeHost::kTwin).up = !complete;
+    host_.interfaces().at(FakeHost::kTwin).routes.clear();
+    ASSERT_TRUE(unbind());
+    EXPECT_EQ(host_.picture(), before_) << complete;
+  }
+}
+
 TEST(NicMoveFaults, WhateverStepOfBindFailsEverythingIsAsBefore) {
   for (const auto fault : {FakeHost::Fault::kBefore, FakeHost::Fault::kAfter}) {
     size_t failed = 0;
