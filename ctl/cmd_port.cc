@@ -39,7 +39,7 @@ json nic_json(NicHost& host, const net::PciDevice& device, const NicRecord* move
               {"addresses", json::array()},
               {"link", nullptr},
               {"default_route", nullptr},
-              {"session", session && session->interface == name ? json(session->peer) : json()},
+              {"session", session && session->needs(name) ? json(session->peer) : json()},
               {"port", moved != nullptr ? json(moved->port) : json()},
               {"confirm_in_s", moved != nullptr ? confirm_in(host, *moved) : json()}};
   const auto interface = host.interface(name);
@@ -51,15 +51,14 @@ json nic_json(NicHost& host, const net::PciDevice& device, const NicRecord* move
   return nic;
 }
 
-net::Result<json> nics_json(PortTools& tools) {
-  const auto moved = tools.records.all();
-  if (!moved) return moved.error();
+json nics_json(PortTools& tools) {
+  const std::vector<NicRecord> moved = tools.records.all().records;
   const auto session = tools.host.session();
   json nics = json::array();
   for (const net::PciDevice& device : tools.host.network_devices()) {
     const auto record =
-        std::find_if(moved->begin(), moved->end(), [&](const NicRecord& r) { return r.pci == device.address; });
-    nics.push_back(nic_json(tools.host, device, record == moved->end() ? nullptr : &*record, session));
+        std::find_if(moved.begin(), moved.end(), [&](const NicRecord& r) { return r.pci == device.address; });
+    nics.push_back(nic_json(tools.host, device, record == moved.end() ? nullptr : &*record, session));
   }
   return nics;
 }
@@ -76,9 +75,9 @@ int list(Session& session, PortTools& tools, bool all) {
     result = std::get<json>(std::move(answer));
   }
   if (all) {
-    auto nics = nics_json(tools);
-    if (!nics) return session.fail(nics.error());
-    result["nics"] = std::move(*nics);
+    for (const net::Error& unreadable : tools.records.all().unreadable)
+      session.err() << "lbctl: " << unreadable.message << "\n";
+    result["nics"] = nics_json(tools);
   }
   session.show(result, view_ports);
   return kDone;

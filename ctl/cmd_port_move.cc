@@ -115,15 +115,23 @@ net::Status bind_now(PortTools& tools, NicRecord& record, std::optional<uint64_t
   return NicMove(tools.host, tools.records).bind(record);
 }
 
+// From before the first look until the last step, so that two moves do not decide by the same picture. Whom nothing is
+// changed for, by a dry run or for want of rights, needs none.
+net::Result<UniqueFd> lock_moves(const Session& session, PortTools& tools) {
+  if (session.options.dry_run || !tools.host.is_root()) return UniqueFd();
+  return tools.records.lock();
+}
+
 // RETURNS: the exit code when the NIC needs no move, or cannot have one.
 std::optional<int> there_already(Session& session, PortTools& tools, const NicFacts& nic, const std::string& name) {
   const auto record = tools.records.find(nic.device.address);
   if (!record) return session.fail(record.error());
   const std::string& pci = nic.device.address;
   if (*record && !(*record)->complete)
-    return session.fail(
-        net::Error{net::Code::kConflict,
-                   fmt::format("a move of {} was left half done: `lbctl port unbind {}` undoes it", pci, pci)});
+    return session.fail(net::Error{
+        net::Code::kConflict,
+        fmt::format("a move of {} {}: `lbctl port unbind {}` undoes it", pci,
+                    session.options.dry_run ? "is under way, or was left half done" : "was left half done", pci)});
   if (*record && nic.device.driver != net::kVfioDriver)
     return session.fail(
         net::Error{net::Code::kConflict,
@@ -156,6 +164,8 @@ int bind(Session& session, PortTools& tools, const Words& words) {
       return session.usage("--try 0: give a time in which `lbctl port confirm` can follow, as in 120s");
     trial = *seconds;
   }
+  const auto lock = lock_moves(session, tools);
+  if (!lock) return session.fail(lock.error());
   const auto nic = find_nic(tools.host, words.device);
   if (!nic) return session.fail(nic.error());
   if (const auto exit = there_already(session, tools, *nic, words.name)) return *exit;
@@ -163,7 +173,7 @@ int bind(Session& session, PortTools& tools, const Words& words) {
   if (auto checked = check_bind(tools.host, *nic, name, words.forced); !checked) return session.fail(checked.error());
   if (auto checked = check_daemon(session, *nic); !checked) return session.fail(checked.error());
   NicRecord record = NicMove::record_of(*nic, name);
-  const auto notes = nic->interface ? nic->interface->notes : std::vector<std::string>();
+  const auto notes = notes_of(tools.host, *nic);
   if (session.options.dry_run) {
     json result = to_json(record, true, true, texts_of_needed(steps_to_bind(tools.host, record)));
     result["notes"] = notes;
@@ -174,8 +184,6 @@ int bind(Session& session, PortTools& tools, const Words& words) {
   net::Status moved;
   {
     const SignalsHeld held;
-    const auto lock = tools.records.lock();
-    if (!lock) return session.fail(lock.error());
     moved = bind_now(tools, record, trial);
   }
   return moved ? show_bound(session, record, notes, trial) : session.fail(moved.error());
@@ -211,6 +219,8 @@ int unbind_unknown(Session& session, PortTools& tools, const std::string& word, 
 }
 
 int unbind(Session& session, PortTools& tools, const Words& words) {
+  const auto lock = lock_moves(session, tools);
+  if (!lock) return session.fail(lock.error());
   const auto found = find_record(tools.records, words.device);
   if (!found && found.error().code == net::Code::kNotFound)
     return unbind_unknown(session, tools, words.device, found.error());
@@ -219,8 +229,6 @@ int unbind(Session& session, PortTools& tools, const Words& words) {
   const auto steps = texts_of_needed(steps_to_unbind(tools.host, *found));
   if (!session.options.dry_run) {
     const SignalsHeld held;
-    const auto lock = tools.records.lock();
-    if (!lock) return session.fail(lock.error());
     if (auto moved = NicMove(tools.host, tools.records).unbind(*found, words.forced); !moved)
       return session.fail(moved.error());
   }

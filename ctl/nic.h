@@ -37,8 +37,10 @@ struct InterfaceState {
 };
 
 struct SshSession {
-  std::string peer;       // the client's address
-  std::string interface;  // by which the kernel answers it
+  std::string peer;             // the client's address
+  std::string interface;        // by which the kernel answers it; empty: no way there
+  std::string local_interface;  // that has the address which the client reached; empty: unknown
+  bool needs(const std::string& name) const { return !name.empty() && (interface == name || local_interface == name); }
 };
 
 struct Process {

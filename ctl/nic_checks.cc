@@ -54,20 +54,26 @@ std::string iommu_advice(const std::string& command_line) {
          "/etc/default/grub, then update-grub and reboot";
 }
 
+// VFIO gives a group to one user, whole or not at all: those that the kernel still has.
+std::vector<net::PciDevice> kernels_in_group(NicHost& host, const net::PciDevice& device) {
+  std::vector<net::PciDevice> found;
+  for (const std::string& address : device.group_others) {
+    auto other = host.device(address);
+    if (other && !other->driver.empty() && !other->driver.starts_with("vfio")) found.push_back(std::move(*other));
+  }
+  return found;
+}
+
 net::Status check_iommu(NicHost& host, const net::PciDevice& device) {
   if (!device.iommu_group)
     return refuse(fmt::format("{} is in no IOMMU group, so vfio-pci cannot take it: the IOMMU is off; {}",
                               device.address, iommu_advice(host.kernel_command_line())));
-  for (const std::string& address : device.group_others) {
-    const auto other = host.device(address);
-    if (!other || other->driver.empty() || other->driver == net::kVfioDriver) continue;
-    const std::string interfaces = joined(other->interfaces);
+  for (const net::PciDevice& other : kernels_in_group(host, device)) {
+    if (other.is_network()) continue;  // lbctl moves that one as well: a note
     return refuse(
-        fmt::format("{} shares IOMMU group {} with {}, which the driver {} uses{}: vfio-pci takes all of a group or "
-                    "none; move that "
-                    "one too (it has to be without a driver or on vfio-pci), or put the card into another slot",
-                    device.address, *device.iommu_group, address, other->driver,
-                    interfaces.empty() ? "" : fmt::format(" ({})", interfaces)));
+        fmt::format("{} shares IOMMU group {} with {}, which the driver {} uses and which is no network card: vfio-pci "
+                    "takes all of a group or none; put the card into another slot",
+                    device.address, *device.iommu_group, other.address, other.driver));
   }
   return {};
 }
@@ -126,7 +132,7 @@ net::Status check_above(NicHost& host, const InterfaceState& interface) {
 }
 
 net::Status check_cut(NicHost& host, const InterfaceState& interface, const Forced& forced, const char* advice) {
-  if (const auto session = host.session(); session && session->interface == interface.name && !forced.session)
+  if (const auto session = host.session(); session && session->needs(interface.name) && !forced.session)
     return refuse(fmt::format("{} carries this SSH session (from {}): --force-session moves it all the same{}",
                               interface.name, session->peer, advice));
   if (!interface.default_route.empty() && !forced.default_route)
@@ -157,6 +163,19 @@ net::Result<NicFacts> find_nic(NicHost& host, const std::string& word) {
     if (interface) nic.interface = std::move(*interface);
   }
   return nic;
+}
+
+std::vector<std::string> notes_of(NicHost& host, const NicFacts& nic) {
+  auto notes = nic.interface ? nic.interface->notes : std::vector<std::string>();
+  for (const net::PciDevice& other : kernels_in_group(host, nic.device)) {
+    if (!other.is_network()) continue;
+    const std::string interfaces = joined(other.interfaces);
+    notes.push_back(fmt::format(
+        "{} is in the same IOMMU group, on the driver {}{}: lbd can use neither before both are moved: lbctl port bind "
+        "{}",
+        other.address, other.driver, interfaces.empty() ? "" : fmt::format(" ({})", interfaces), other.address));
+  }
+  return notes;
 }
 
 net::Status check_bind(NicHost& host, const NicFacts& nic, const std::string& port, const Forced& forced) {

@@ -25,6 +25,9 @@ struct NicFacts {
 // word: a PCI address, or an interface. ERRORS: no such thing; no PCI device behind it; no NIC.
 net::Result<NicFacts> find_nic(NicHost& host, const std::string& word);
 
+// Sentences: what has to follow the move, and what of the interface is not carried over.
+std::vector<std::string> notes_of(NicHost& host, const NicFacts& nic);
+
 // ERRORS: why the NIC must stay with the kernel.
 net::Status check_bind(NicHost& host, const NicFacts& nic, const std::string& port, const Forced& forced);
 // ERRORS: why it must stay with vfio-pci.

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <sstream>
 #include <thread>
 
 #include "ctl/file_ops.h"
@@ -136,13 +137,20 @@ std::optional<SshSession> LinuxHost::session() {
   std::string connection;  // "198.51.100.7 51234 203.0.113.2 22"
   for (int pid = getpid(); pid > 1 && connection.empty(); pid = parent_of(paths_.proc, pid))
     connection = environment_of(paths_.proc, pid, "SSH_CONNECTION");
-  std::string peer = connection.substr(0, connection.find(' '));
+  std::istringstream fields(connection);
+  std::string peer, peer_port, server;
+  fields >> peer >> peer_port >> server;
   peer = peer.substr(0, peer.find('%'));  // fe80::1%eth0
+  server = server.substr(0, server.find('%'));
   const auto address = net::Address::parse(peer);
   if (!address) return std::nullopt;
-  auto interface = interface_towards(*address);
-  if (!interface) return std::nullopt;
-  return SshSession{peer, std::move(*interface)};
+  std::optional<net::Address> local;
+  if (const auto parsed = net::Address::parse(server)) local = *parsed;
+  const std::string has_it = local ? interface_with(*local).value_or("") : "";
+  const auto source = has_it.empty() ? std::nullopt : local;
+  const std::string towards = interface_towards(*address, source).value_or("");
+  if (towards.empty() && has_it.empty()) return std::nullopt;
+  return SshSession{peer, towards, has_it};
 }
 
 net::Status LinuxHost::set_override(const std::string& pci, const std::string& driver) {

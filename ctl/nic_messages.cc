@@ -122,7 +122,7 @@ std::optional<CarriedRoute> read_carried_route(const nlmsghdr& message, int inde
   const auto bytes = payload(message);
   const auto rt = value_of<rtmsg>(bytes);
   if (!rt || message.nlmsg_type != RTM_NEWROUTE || rt->rtm_type != RTN_UNICAST) return std::nullopt;
-  if (rt->rtm_protocol == RTPROT_KERNEL || (rt->rtm_flags & RTM_F_CLONED) != 0) return std::nullopt;
+  if ((rt->rtm_flags & RTM_F_CLONED) != 0) return std::nullopt;
   const auto found = attributes(bytes, sizeof *rt);
   if (u32_of(find(found, RTA_TABLE)) == RT_TABLE_LOCAL) return std::nullopt;
   const auto hops = next_hops(find(found, RTA_MULTIPATH));
@@ -131,6 +131,7 @@ std::optional<CarriedRoute> read_carried_route(const nlmsghdr& message, int inde
   return CarriedRoute{.route = {route_text(*rt, found, hops), bytes_of(bytes)},
                       .is_default = rt->rtm_dst_len == 0 && u32_of(find(found, RTA_TABLE)) == RT_TABLE_MAIN,
                       .mixed = !hops.empty() && static_cast<size_t>(ours) != hops.size(),
+                      .of_the_kernel = rt->rtm_protocol == RTPROT_KERNEL,
                       .of_a_daemon = is_daemon(rt->rtm_protocol)};
 }
 
@@ -151,6 +152,13 @@ void put_address(nlmsghdr* request, const Carried& address, int index, const std
   // Already ours, so that nobody needs to be asked whether it is in use; the rest of the flags is state.
   mnl_attr_put_u32(request, IFA_FLAGS,
                    (flags & (IFA_F_NOPREFIXROUTE | IFA_F_MANAGETEMPADDR | IFA_F_HOMEADDRESS)) | IFA_F_NODAD);
+}
+
+bool has_no_prefix_route(const Carried& address) {
+  const auto info = value_of<ifaddrmsg>(address.message);
+  if (!info) return false;
+  const auto all = find(attributes(address.message, sizeof *info), IFA_FLAGS);
+  return ((all.empty() ? info->ifa_flags : u32_of(all)) & IFA_F_NOPREFIXROUTE) != 0;
 }
 
 void put_route(nlmsghdr* request, const Carried& route, int index) {

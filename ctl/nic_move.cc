@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace lb::ctl {
 namespace {
@@ -28,6 +29,27 @@ bool has(const std::vector<Carried>& items, const Carried& item) {
 bool has_all(const std::vector<Carried>& items, const std::vector<Carried>& wanted) {
   return std::all_of(wanted.begin(), wanted.end(), [&](const Carried& item) { return has(items, item); });
 }
+
+// What one thing that failed shall not keep from being done: all of it is tried.
+class Failures {
+ public:
+  void note(const net::Status& done) {
+    if (done) return;
+    if (!first_) first_ = done.error();
+    if (++count_ <= kTold) text_ += (text_.empty() ? "" : "; ") + done.error().message;
+  }
+  net::Status status() const {
+    if (!first_) return {};
+    const std::string more = count_ > kTold ? fmt::format("; and {} more", count_ - kTold) : "";
+    return net::Error{first_->code, text_ + more};
+  }
+
+ private:
+  static constexpr size_t kTold = 8;
+  std::optional<net::Error> first_;
+  std::string text_;
+  size_t count_ = 0;
+};
 
 // Steps that are the same in both directions: a driver, and an interface that gets what another one had.
 class StepList {
@@ -56,8 +78,26 @@ class StepList {
         [&host, pci, to] { return host.bind(pci, to); });
   }
 
-  // MAC, MTU, state, addresses and routes of the record.
-  void furnish(const std::string& name, bool up) {
+  // MAC, MTU, state, addresses and routes of the record. may: asked before each step.
+  void furnish(const std::string& name, bool up, const std::function<net::Status()>& may) {
+    const size_t first = steps_.size();
+    add_furnishing(name, up);
+    for (size_t i = first; i < steps_.size(); i++) {
+      steps_[i].run = [may, run = std::move(steps_[i].run)] {
+        auto allowed = may();
+        return allowed ? run() : allowed;
+      };
+      steps_[i].needed = [may, needed = std::move(steps_[i].needed)] { return !may() || needed(); };
+    }
+  }
+
+  void add(std::string text, std::function<bool()> needed, std::function<net::Status()> run) {
+    steps_.push_back({std::move(text), std::move(needed), std::move(run)});
+  }
+  std::vector<Step> take() { return std::move(steps_); }
+
+ private:
+  void add_furnishing(const std::string& name, bool up) {
     NicHost& host = host_;
     const NicRecord& r = record_;
     add(
@@ -71,12 +111,6 @@ class StepList {
     carry(name, "routes", r.routes, &InterfaceState::routes, &NicHost::add_route);
   }
 
-  void add(std::string text, std::function<bool()> needed, std::function<net::Status()> run) {
-    steps_.push_back({std::move(text), std::move(needed), std::move(run)});
-  }
-  std::vector<Step> take() { return std::move(steps_); }
-
- private:
   static std::string driver_fact(NicHost& host, const std::string& pci, std::string net::PciDevice::*fact) {
     const auto device = host.device(pci);
     return device ? (*device).*fact : std::string();
@@ -93,11 +127,10 @@ class StepList {
           const auto now = host.interface(name);
           return !now || !has_all((*now).*there, items);
         },
-        [&host, &items, name, give]() -> net::Status {
-          for (const Carried& item : items) {
-            if (auto given = (host.*give)(name, item); !given) return given;
-          }
-          return {};
+        [&host, &items, name, give] {
+          Failures failures;
+          for (const Carried& item : items) failures.note((host.*give)(name, item));
+          return failures.status();
         });
   }
 
@@ -124,6 +157,11 @@ net::Result<std::string> await_interface(NicHost& host, const NicRecord& record)
   return look(kRenameWait, [&](const std::string& name) { return name == record.interface; });
 }
 
+bool is_of_nic(NicHost& host, const NicRecord& record) {
+  const auto device = host.device(record.pci);
+  return device && std::count(device->interfaces.begin(), device->interfaces.end(), record.interface) > 0;
+}
+
 net::Error with(const net::Error& error, std::string sentence) {
   return {error.code, std::move(sentence)};
 }
@@ -139,7 +177,7 @@ std::vector<Step> steps_to_bind(NicHost& host, const NicRecord& record) {
       fmt::format("make {}", twin), [&host, twin] { return !host.interface(twin); },
       [&host, twin] { return host.make_twin(twin); });
   // A twin that is down would take no routes; one whose NIC was down has none.
-  steps.furnish(twin, record.up);
+  steps.furnish(twin, record.up, [] { return net::Status(); });
   return steps.take();
 }
 
@@ -153,13 +191,17 @@ std::vector<Step> steps_to_unbind(NicHost& host, const NicRecord& record) {
   steps.change_driver(record.driver, record.override_);
   if (record.interface.empty()) return steps.take();
   steps.add(
-      fmt::format("wait for {}", record.interface), [&host, &record] { return !host.interface(record.interface); },
+      fmt::format("wait for {}", record.interface), [&host, &record] { return !is_of_nic(host, record); },
       [&host, &record]() -> net::Status {
         const auto name = await_interface(host, record);
         if (!name) return name.error();
         return *name == record.interface ? net::Status() : host.rename(*name, record.interface);
       });
-  steps.furnish(record.interface, record.up);
+  // Not to another NIC's, when the driver's interface could not get its name.
+  steps.furnish(record.interface, record.up, [&host, &record]() -> net::Status {
+    if (is_of_nic(host, record)) return {};
+    return net::Error{net::Code::kConflict, fmt::format("{} is no interface of {}", record.interface, record.pci)};
+  });
   return steps.take();
 }
 
@@ -239,31 +281,40 @@ net::Status NicMove::unbind(NicRecord record, const Forced& forced) {
   if (forced.stop) {
     if (auto stopped = stop_users(record); !stopped) return stopped;
   }
-  // What came to the twin meanwhile is the host's configuration as well.
-  if (const auto twin = host_.interface(record.twin()); twin && !record.interface.empty()) {
+  // What came to the twin meanwhile is the host's configuration as well, and what was taken from it is no more. One
+  // that is down has lost its routes, and one of a move that was cut short has not got all.
+  const auto twin = host_.interface(record.twin());
+  const bool had = !record.interface.empty() && twin;
+  if (had && record.complete && twin->up) {
+    record.addresses = twin->addresses;
+    record.routes = twin->routes;
+  } else if (had) {
     for (const Carried& address : twin->addresses)
       if (!has(record.addresses, address)) record.addresses.push_back(address);
     for (const Carried& route : twin->routes)
       if (!has(record.routes, route)) record.routes.push_back(route);
   }
-  record.confirm_by_ms.reset();
+  const bool was_complete = std::exchange(record.complete, false);
   if (auto saved = records_.save(record); !saved) return saved;
   const auto moved = run(steps_to_unbind(host_, record));
-  if (!moved) return undo(steps_to_bind(host_, record), moved.error());
-  return records_.remove(record.pci);
+  if (moved) return records_.remove(record.pci);
+  const auto forth = steps_to_bind(host_, record);
+  const net::Status failed = undo(forth, moved.error());
+  record.complete = was_complete && texts_of_needed(forth).empty();
+  if (auto saved = records_.save(record); !saved) return saved;
+  return failed;
 }
 
 net::Status NicMove::revert(const NicRecord& record) {
-  std::string failures;
-  const auto note = [&](const net::Error& error) { failures += (failures.empty() ? "" : "; ") + error.message; };
-  if (auto stopped = stop_users(record); !stopped) note(stopped.error());
+  Failures failures;
+  failures.note(stop_users(record));
   const auto steps = steps_to_unbind(host_, record);
   for (const Step& step : steps) {
     if (!step.needed()) continue;
     if (auto done = step.run(); !done)
-      note(with(done.error(), fmt::format("could not {}: {}", step.text, done.error().message)));
+      failures.note(with(done.error(), fmt::format("could not {}: {}", step.text, done.error().message)));
   }
-  if (!failures.empty()) return net::Error{net::Code::kIo, failures};
+  if (auto all = failures.status(); !all) return all;
   return records_.remove(record.pci);
 }
 

@@ -62,6 +62,20 @@ net::Result<LinkFacts> find_link(NetlinkSocket& socket, const std::string& name)
   return net::Error{net::Code::kNotFound, fmt::format("there is no interface {} here; see: ip link", name)};
 }
 
+std::optional<std::string> name_of(NetlinkSocket& socket, int index) {
+  const auto links = read_links(socket);
+  if (!links) return std::nullopt;
+  for (const Named& link : *links) {
+    if (link.facts.index == index) return link.name;
+  }
+  return std::nullopt;
+}
+
+void put_ip(nlmsghdr* request, uint16_t type, const net::Address& address) {
+  const bool v4 = address.is_ipv4();
+  mnl_attr_put(request, type, v4 ? 4 : 16, v4 ? address.ipv4_bytes() : address.bytes().data());
+}
+
 // One request that the kernel acknowledges. RETURNS: errno.
 net::Result<int> ask(NetlinkSocket& socket, uint16_t type, uint16_t flags, const std::function<void(nlmsghdr*)>& fill) {
   NetlinkBatch batch;
@@ -129,9 +143,11 @@ net::Status read_addresses(NetlinkSocket& socket, int index, InterfaceState& sta
 net::Status read_routes(NetlinkSocket& socket, int index, InterfaceState& state) {
   size_t of_daemons = 0;
   std::vector<Carried> by_gateway;
+  // With one such address, no route can be counted on to follow from an address; those that do are there already.
+  const bool kernels_too = std::any_of(state.addresses.begin(), state.addresses.end(), has_no_prefix_route);
   const auto take = [&](const nlmsghdr& message) {
     auto route = read_carried_route(message, index);
-    if (!route) return;
+    if (!route || (route->of_the_kernel && !kernels_too)) return;
     if (route->is_default && state.default_route.empty()) state.default_route = route->route.text;
     if (route->mixed) return state.mixed.push_back(std::move(route->route.text));
     if (route->of_a_daemon) return void(of_daemons++);
@@ -166,7 +182,7 @@ net::Result<InterfaceState> read_interface(const std::string& name) {
   return state;
 }
 
-std::optional<std::string> interface_towards(const net::Address& address) {
+std::optional<std::string> interface_towards(const net::Address& address, const std::optional<net::Address>& source) {
   auto socket = NetlinkSocket::open(NetlinkSocket::Mode::kWait);
   if (!socket) return std::nullopt;
   NetlinkBatch batch;
@@ -175,7 +191,11 @@ std::optional<std::string> interface_towards(const net::Address& address) {
   const bool v4 = address.is_ipv4();
   rt->rtm_family = v4 ? AF_INET : AF_INET6;
   rt->rtm_dst_len = v4 ? 32 : 128;
-  mnl_attr_put(request, RTA_DST, v4 ? 4 : 16, v4 ? address.ipv4_bytes() : address.bytes().data());
+  put_ip(request, RTA_DST, address);
+  if (source && source->is_ipv4() == v4) {
+    rt->rtm_src_len = rt->rtm_dst_len;
+    put_ip(request, RTA_SRC, *source);
+  }
   batch.commit();
   if (auto sent = socket->send(batch); !sent) return std::nullopt;
   int index = 0;
@@ -183,12 +203,22 @@ std::optional<std::string> interface_towards(const net::Address& address) {
     if (message.nlmsg_type == RTM_NEWROUTE)
       index = static_cast<int>(u32_of(find(attributes(payload(message), sizeof(rtmsg)), RTA_OIF)));
   });
-  const auto links = read_links(*socket);
-  if (!answered || !links) return std::nullopt;
-  for (const Named& link : *links) {
-    if (link.facts.index == index) return link.name;
-  }
-  return std::nullopt;
+  return answered ? name_of(*socket, index) : std::nullopt;
+}
+
+std::optional<std::string> interface_with(const net::Address& address) {
+  auto socket = NetlinkSocket::open(NetlinkSocket::Mode::kWait);
+  if (!socket) return std::nullopt;
+  int index = 0;
+  auto read = socket->dump(RTM_GETADDR, AF_UNSPEC, [&](const nlmsghdr& message) {
+    const auto bytes = payload(message);
+    const auto info = value_of<ifaddrmsg>(bytes);
+    if (!info || message.nlmsg_type != RTM_NEWADDR) return;
+    const auto found = attributes(bytes, sizeof *info);
+    const auto local = address_of(find(found, IFA_LOCAL));
+    if ((local ? local : address_of(find(found, IFA_ADDRESS))) == address) index = static_cast<int>(info->ifa_index);
+  });
+  return read ? name_of(*socket, index) : std::nullopt;
 }
 
 net::Status rename_interface(const std::string& from, const std::string& to) {

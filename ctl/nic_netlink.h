@@ -11,8 +11,11 @@ namespace lb::ctl {
 
 // ERRORS: kNotFound: no such interface here.
 net::Result<InterfaceState> read_interface(const std::string& name);
-// The interface by which the kernel would send to an address; none: it would not.
-std::optional<std::string> interface_towards(const net::Address& address);
+// The interface by which the kernel would send to an address, from `source` if that is given; none: it would not.
+std::optional<std::string> interface_towards(const net::Address& address,
+                                             const std::optional<net::Address>& source = std::nullopt);
+// The interface that has an address; none: it is none of this machine's.
+std::optional<std::string> interface_with(const net::Address& address);
 
 net::Status rename_interface(const std::string& from, const std::string& to);
 // Changes only what differs.

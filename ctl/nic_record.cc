@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -110,12 +111,14 @@ net::Result<UniqueFd> NicRecords::lock() {
   const std::string path = folder_ + "/lock";
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return io_error("open", path, errno);
-  for (int tries = 100; flock(fd.get(), LOCK_EX | LOCK_NB) != 0; tries--) {
+  constexpr std::chrono::milliseconds kBetween{100};
+  for (auto waited = kBetween * 0; flock(fd.get(), LOCK_EX | LOCK_NB) != 0; waited += kBetween) {
     if (errno != EWOULDBLOCK && errno != EINTR) return io_error("lock", path, errno);
-    if (tries == 0)
+    if (waited >= patience_)
       return net::Error{net::Code::kTimeout,
-                        fmt::format("another lbctl has been moving a NIC for 10 s ({} is locked); try again", path)};
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+                        fmt::format("another lbctl has been moving a NIC for {} s ({} is locked); try again",
+                                    patience_.count() / 1000, path)};
+    std::this_thread::sleep_for(kBetween);
   }
   return fd;
 }
@@ -130,20 +133,20 @@ net::Result<std::optional<NicRecord>> NicRecords::find(const std::string& pci) c
   return std::optional(std::move(*record));
 }
 
-net::Result<std::vector<NicRecord>> NicRecords::all() const {
+NicRecords::Listing NicRecords::all() const {
   std::vector<std::string> addresses;
   std::error_code none;
   for (const auto& entry : std::filesystem::directory_iterator(folder_, none)) {
     if (entry.path().extension() == ".json") addresses.push_back(entry.path().stem());
   }
   std::sort(addresses.begin(), addresses.end());
-  std::vector<NicRecord> records;
+  Listing listing;
   for (const std::string& pci : addresses) {
     auto record = find(pci);
-    if (!record) return record.error();
-    if (*record) records.push_back(std::move(**record));
+    if (!record) listing.unreadable.push_back(record.error());
+    if (record && *record) listing.records.push_back(std::move(**record));
   }
-  return records;
+  return listing;
 }
 
 net::Status NicRecords::save(const NicRecord& record) {
@@ -156,6 +159,7 @@ net::Status NicRecords::save(const NicRecord& record) {
 }
 
 net::Status NicRecords::remove(const std::string& pci) {
+  ::unlink(log_path(pci).c_str());  // of a trial that could not be undone then
   const std::string path = path_of(pci);
   if (system_files().unlink(path.c_str()) != 0 && errno != ENOENT) return io_error("remove", path, errno);
   return {};

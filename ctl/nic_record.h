@@ -3,6 +3,7 @@
 // and forgets them.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,14 +37,20 @@ net::Result<NicRecord> decode_record(const std::string& text);  // ERRORS: kInva
 
 class NicRecords {
  public:
-  explicit NicRecords(std::string folder) : folder_(std::move(folder)) {}
+  explicit NicRecords(std::string folder, std::chrono::milliseconds patience = std::chrono::seconds(10))
+      : folder_(std::move(folder)), patience_(patience) {}
 
-  // Held while a NIC is moved: one mover at a time. Waits at most 10 s. Makes the folder.
+  // Held while a NIC is moved: one mover at a time, of whichever NIC. Makes the folder. ERRORS: kTimeout: another one
+  // has had it for as long as `patience`.
   net::Result<UniqueFd> lock();
+  struct Listing {
+    std::vector<NicRecord> records;  // by PCI address; no folder: empty
+    std::vector<net::Error> unreadable;
+  };
   // By PCI address. ERRORS: a record that cannot be read, with its path.
   net::Result<std::optional<NicRecord>> find(const std::string& pci) const;
-  net::Result<std::vector<NicRecord>> all() const;  // by PCI address; no folder: empty
-  net::Status save(const NicRecord& record);        // on disk when it returns
+  Listing all() const;                        // one that cannot be read does not hide the others
+  net::Status save(const NicRecord& record);  // on disk when it returns
   net::Status remove(const std::string& pci);
 
   std::string log_path(const std::string& pci) const { return folder_ + "/" + pci + ".log"; }
@@ -51,6 +58,7 @@ class NicRecords {
  private:
   std::string path_of(const std::string& pci) const { return folder_ + "/" + pci + ".json"; }
   std::string folder_;
+  std::chrono::milliseconds patience_;
 };
 
 }  // namespace lb::ctl

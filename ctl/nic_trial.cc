@@ -27,22 +27,30 @@ bool waits(const std::optional<NicRecord>& record) {
   return record && record->confirm_by_ms.has_value();
 }
 
-net::Result<bool> undo(NicHost& host, NicRecords& records, const std::string& pci,
-                       const std::function<void(const std::string&)>& tell) {
-  auto lock = records.lock();
+// The lock is held for one try only: other NICs may be moved meanwhile, and this one be confirmed or taken back.
+// RETURNS: false: one of those happened. ERRORS: kTimeout: another lbctl has the lock, which ends at some time.
+net::Result<bool> try_to_undo(NicHost& host, NicRecords& records, const std::string& pci) {
+  const auto lock = records.lock();
   if (!lock) return lock.error();
   const auto record = records.find(pci);
   if (!record) return record.error();
-  if (!waits(*record)) return false;  // confirmed, or taken back, at the last moment
+  if (!waits(*record)) return false;
+  const auto undone = NicMove(host, records).revert(**record);
+  // A step that took too long is a failure: kTimeout is the lock's.
+  if (!undone) return net::Error{net::Code::kIo, undone.error().message};
+  return true;
+}
+
+net::Result<bool> undo(NicHost& host, NicRecords& records, const std::string& pci,
+                       const std::function<void(const std::string&)>& tell) {
   tell("not confirmed: undoing the move");
-  net::Status undone;
-  for (int i = 0; i < kTries; i++) {
-    if (i > 0) host.sleep(kBetweenTries);
-    undone = NicMove(host, records).revert(**record);
-    if (undone) return true;
+  for (int failed = 0;; host.sleep(kBetweenTries)) {
+    const auto undone = try_to_undo(host, records, pci);
+    if (undone) return undone;
     tell(undone.error().message);
+    if (undone.error().code == net::Code::kTimeout) continue;
+    if (++failed == kTries) return undone;
   }
-  return undone.error();
 }
 
 // The child of the child: nobody's, without a terminal, deaf to what ends a session.
@@ -72,6 +80,7 @@ net::Result<bool> undo(NicHost& host, NicRecords& records, const std::string& pc
   tell(!undone   ? "could not undo the move: " + undone.error().message
        : *undone ? "undone"
                  : "confirmed, or taken back");
+  if (undone) unlink(records.log_path(pci).c_str());  // what went well is seen elsewhere
   _exit(undone ? 0 : 1);
 }
 
@@ -113,15 +122,15 @@ net::Result<int> start_trial(NicRecords& records, const std::string& pci) {
 }
 
 net::Result<NicRecord> find_record(const NicRecords& records, const std::string& word) {
-  auto all = records.all();
-  if (!all) return all.error();
+  NicRecords::Listing all = records.all();
   const auto address = net::parse_pci_address(word);
   std::string names;
-  for (NicRecord& record : *all) {
+  for (NicRecord& record : all.records) {
     if (record.port == word || record.twin() == word || record.interface == word || (address && record.pci == *address))
       return std::move(record);
     names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", record.port, record.pci);
   }
+  if (!all.unreadable.empty()) return all.unreadable.front();  // it may be that one
   return net::Error{net::Code::kNotFound, fmt::format("`lbctl port bind` moved no {} since the last boot; {}", word,
                                                       names.empty() ? "it moved none at all" : "it moved " + names)};
 }
@@ -129,15 +138,15 @@ net::Result<NicRecord> find_record(const NicRecords& records, const std::string&
 net::Result<Confirmed> confirm_trial(NicRecords& records, const std::string& word, model::Run run) {
   auto lock = records.lock();
   if (!lock) return lock.error();
-  const auto all = records.all();
-  if (!all) return all.error();
+  const NicRecords::Listing all = records.all();
   std::vector<NicRecord> waiting;
-  for (const NicRecord& record : *all) {
+  for (const NicRecord& record : all.records) {
     if (record.confirm_by_ms) waiting.push_back(record);
   }
   if (word.empty() && waiting.size() > 1)
     return net::Error{net::Code::kConflict, fmt::format("{} moves wait to be confirmed, of {} and {}: name one",
                                                         waiting.size(), waiting[0].port, waiting[1].port)};
+  if (word.empty() && waiting.empty() && !all.unreadable.empty()) return all.unreadable.front();
   if (word.empty() && waiting.empty())
     return net::Error{net::Code::kNotFound,
                       "no move waits to be confirmed; one that was not confirmed in time is undone"};

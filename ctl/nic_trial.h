@@ -9,8 +9,8 @@
 namespace lb::ctl {
 
 // What the process does: waits until the record says that there is nothing to wait for, or its time is over; then it
-// takes the lock, looks once more, and undoes the move. RETURNS: true when it undid it. ERRORS: it could not; the
-// record stays. tell: lines of what happens, for the log.
+// takes the lock, for as long as others have it, looks once more, and undoes the move. RETURNS: true when it undid it.
+// ERRORS: it could not; the record stays. tell: lines of what happens, for the log.
 net::Result<bool> watch_trial(NicHost& host, NicRecords& records, const std::string& pci,
                               const std::function<void(const std::string&)>& tell);
 

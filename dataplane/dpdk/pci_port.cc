@@ -57,9 +57,10 @@ net::Status check_group(const net::PciBus& bus, const net::PciDevice& d) {
     const auto sibling = bus.find(other);
     if (!sibling || sibling->driver.empty() || sibling->driver.starts_with("vfio")) continue;
     return net::Error{net::Code::kUnavailable,
-                      fmt::format("{} shares IOMMU group {} with {}, which the kernel uses ({}); move that to vfio-pci "
-                                  "too: lbctl port bind {}",
-                                  d.address, *d.iommu_group, other, holder(*sibling), other)};
+                      fmt::format("{} shares IOMMU group {} with {}, which the kernel uses ({}); {}", d.address,
+                                  *d.iommu_group, other, holder(*sibling),
+                                  sibling->is_network() ? "move that to vfio-pci too: lbctl port bind " + other
+                                                        : "that is no network card: use another slot")};
   }
   return {};
 }

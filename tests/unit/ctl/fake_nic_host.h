@@ -147,6 +147,8 @@ class FakeHost : public NicHost {
   }
   net::Status rename(const std::string& from, const std::string& to) override {
     if (!interfaces_.count(from)) return absent(from);
+    if (interfaces_.count(to))
+      return net::Error{net::Code::kIo, fmt::format("ip link set {} name {}: File exists", from, to)};
     return step([&] {
       InterfaceState state = interfaces_.at(from);
       interfaces_.erase(from);
@@ -169,6 +171,8 @@ class FakeHost : public NicHost {
   net::Status add_route(const std::string& name, const Carried& route) override {
     if (!interfaces_.count(name)) return absent(name);
     if (!interfaces_.at(name).up) return net::Error{net::Code::kIo, "the interface is down"};
+    if (route.text == refused || (name == kTwin && route.text == refused_of_twin))
+      return net::Error{net::Code::kIo, route.text + " is refused"};
     return step([&] { put(interfaces_.at(name).routes, route); });
   }
   net::Status stop(const Process& process, std::chrono::milliseconds) override {
@@ -184,6 +188,7 @@ class FakeHost : public NicHost {
   bool root = true, tun = true;
   Vfio vfio_state = Vfio::kLoaded;
   std::string command_line = "quiet", fresh_name = "eth0";
+  std::string refused, refused_of_twin;  // routes
   std::vector<std::string> upper_names;
   uint32_t functions = 0;
   std::vector<Process> processes;

@@ -48,11 +48,13 @@ TEST(NicChecks, RefusalsNameTheThingAndWhatMendsIt) {
        [](FakeHost& h) {
          net::PciDevice other = h.nic();
          other.address = "0000:3b:00.1";
-         other.interfaces = {"eth1"};
+         other.class_code = 0x010802;
+         other.driver = "nvme";
+         other.interfaces = {};
          h.all_devices()[other.address] = other;
          h.nic().group_others = {other.address};
        },
-       {"shares IOMMU group 31 with 0000:3b:00.1", "driver i40e", "(eth1)"}},
+       {"shares IOMMU group 31 with 0000:3b:00.1", "driver nvme", "another slot"}},
       {"vfio not loaded", [](FakeHost& h) { h.vfio_state = NicHost::Vfio::kLoadable; }, {"modprobe vfio-pci"}},
       {"vfio not there", [](FakeHost& h) { h.vfio_state = NicHost::Vfio::kAbsent; }, {"linux-image-amd64"}},
       {"no TAP", [](FakeHost& h) { h.tun = false; }, {"modprobe tun"}},
@@ -73,7 +75,7 @@ TEST(NicChecks, RefusalsNameTheThingAndWhatMendsIt) {
       {"twin there", [](FakeHost& h) { h.interfaces()[FakeHost::kTwin] = {}; }, {"lbd-wan already", "--name"}},
       {"session",
        [](FakeHost& h) {
-         h.ssh = {"198.51.100.7", "eth0"};
+         h.ssh = {"198.51.100.7", "eth0", ""};
        },
        {"this SSH session (from 198.51.100.7)", "--force-session", "--try 120s"}},
       {"default route",
@@ -105,13 +107,15 @@ TEST(NicChecks, NamesThatMakeNoInterface) {
 
 TEST(NicChecks, EachForceCarriesItsOwn) {
   FakeHost host;
-  host.ssh = {"198.51.100.7", "eth0"};
+  host.ssh = {"198.51.100.7", "eth0", ""};
   host.interfaces().at("eth0").default_route = "default via 203.0.113.1";
   EXPECT_FALSE(check(host, "wan", {.session = true}));
   EXPECT_FALSE(check(host, "wan", {.default_route = true}));
   EXPECT_TRUE(check(host, "wan", {.session = true, .default_route = true}));
   host.ssh->interface = "eth1";
   EXPECT_TRUE(check(host, "wan", {.default_route = true})) << "the session goes another way";
+  host.ssh->local_interface = "eth0";
+  EXPECT_FALSE(check(host, "wan", {.default_route = true})) << "but came to its address";
 }
 
 TEST(NicChecks, AGroupWhoseOthersAreFreeIsFine) {
@@ -119,11 +123,27 @@ TEST(NicChecks, AGroupWhoseOthersAreFreeIsFine) {
   net::PciDevice other = host.nic();
   other.address = "0000:3b:00.1";
   host.nic().group_others = {other.address, "0000:3b:00.7"};
-  for (const char* driver : {"", "vfio-pci"}) {
+  for (const char* driver : {"", "vfio-pci", "vfio-pci-of-a-vendor"}) {
     other.driver = driver;
     host.all_devices()[other.address] = other;
     EXPECT_TRUE(check(host)) << driver;
+    EXPECT_TRUE(notes_of(host, find_nic(host, "eth0").value()).empty()) << driver;
   }
+}
+
+TEST(NicChecks, CardsOfOneGroupAreMovedOneAfterTheOther) {
+  FakeHost host;
+  net::PciDevice other = host.nic();
+  other.address = "0000:3b:00.1";
+  other.interfaces = {"eth1"};
+  host.nic().group_others = {other.address};
+  host.all_devices()[other.address] = other;
+  const auto checked = check(host);
+  EXPECT_TRUE(checked) << checked.error().message;
+  const auto notes = notes_of(host, find_nic(host, "eth0").value());
+  ASSERT_EQ(notes.size(), 1u);
+  for (const char* word : {"driver i40e (eth1)", "lbctl port bind 0000:3b:00.1"})
+    EXPECT_NE(notes[0].find(word), std::string::npos) << notes[0];
 }
 
 TEST(NicChecks, NicsAreFoundByAddressAndByInterface) {
@@ -149,7 +169,7 @@ TEST(NicChecks, ANicInUseIsNotTakenBackUnlessItsUserMayBeStopped) {
   EXPECT_NE(checked.error().message.find("--force-stop"), std::string::npos) << checked.error().message;
   EXPECT_TRUE(check_unbind(host, record, {.stop = true}));
   host.interfaces()[FakeHost::kTwin].name = FakeHost::kTwin;
-  host.ssh = {"198.51.100.7", FakeHost::kTwin};
+  host.ssh = {"198.51.100.7", FakeHost::kTwin, ""};
   EXPECT_FALSE(check_unbind(host, record, {.stop = true})) << "stopping it cuts the session";
   EXPECT_TRUE(check_unbind(host, record, {.session = true, .stop = true}));
 }
@@ -233,6 +253,7 @@ TEST_F(LinuxHostTest, FindsTheSessionOfAnAncestor) {
   ASSERT_TRUE(session);
   EXPECT_EQ(session->peer, "127.0.0.1");
   EXPECT_EQ(session->interface, "lo");
+  EXPECT_EQ(session->local_interface, "lo");
 }
 
 TEST(LinuxHost, StopsAProcessThatDoesNotWantToThoughNobodyAsksForIt) {

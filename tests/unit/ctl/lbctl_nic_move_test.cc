@@ -5,35 +5,12 @@
 
 #include <fstream>
 
-#include "ctl/nic_host.h"
-#include "ctl/nic_trial.h"
-#include "tests/unit/ctl/fake_nic_host.h"
-#include "tests/unit/ctl/lbctl_fake_daemon.h"
+#include "tests/unit/ctl/nic_move_fixture.h"
 
 namespace lb::ctl {
 namespace {
 
-using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-class NicMoveTest : public testing::Test {
- protected:
-  NicRecord record_now() { return NicMove::record_of(find_nic(host_, "eth0").value(), "wan"); }
-  net::Status bind() { return move_.bind(record_now()); }
-  net::Status unbind(const Forced& forced = {}) { return move_.unbind(saved().value(), forced); }
-  std::optional<NicRecord> saved() { return records_.find(FakeHost::kPci).value(); }
-  // A machine with the NIC moved.
-  std::string bound() {
-    EXPECT_TRUE(bind());
-    return host_.picture();
-  }
-
-  TempDir dir_;
-  FakeHost host_;
-  NicRecords records_{dir_.file("ports")};
-  NicMove move_{host_, records_};
-  const std::string before_ = host_.picture();
-};
 
 TEST_F(NicMoveTest, TheTwinGetsWhatTheInterfaceHad) {
   const InterfaceState had = host_.interfaces().at("eth0");
@@ -62,6 +39,30 @@ TEST_F(NicMoveTest, AnInterfaceThatComesLateAndUnderAnotherNameIsWaitedForAndRen
   host_.fresh_name = "eth7";
   bound();
   ASSERT_TRUE(unbind());
+  EXPECT_EQ(host_.picture(), before_);
+}
+
+TEST_F(NicMoveTest, AnotherNicThatGotTheNameMeanwhileIsLeftAlone) {
+  bound();
+  InterfaceState other;
+  other.name = "eth0";
+  other.mac = FakeHost::mac("02:00:00:00:00:55");
+  host_.interfaces()["eth0"] = other;
+  host_.fresh_name = "eth7";
+  const std::string moved = host_.picture();
+  const auto failed = unbind();
+  ASSERT_FALSE(failed);
+  EXPECT_NE(failed.error().message.find("name eth0: File exists"), std::string::npos) << failed.error().message;
+  EXPECT_EQ(host_.picture(), moved);
+  const auto reverted = move_.revert(*saved());
+  ASSERT_FALSE(reverted);
+  EXPECT_NE(reverted.error().message.find("eth0 is no interface of 0000:3b:00.0"), std::string::npos)
+      << reverted.error().message;
+  EXPECT_EQ(host_.interfaces().at("eth0").mac, other.mac);
+  EXPECT_TRUE(host_.interfaces().at("eth0").addresses.empty());
+  ASSERT_TRUE(saved());
+  host_.interfaces().erase("eth0");
+  ASSERT_TRUE(move_.revert(*saved()));
   EXPECT_EQ(host_.picture(), before_);
 }
 
@@ -103,6 +104,32 @@ TEST_F(NicMoveTest, WhatCameToTheTwinMeanwhileIsCarriedBack) {
   ASSERT_TRUE(unbind());
   EXPECT_EQ(host_.interfaces().at("eth0").addresses.back().text, "203.0.113.9/32");
   EXPECT_EQ(host_.interfaces().at("eth0").routes.back().text, "10.0.0.0/8 via 203.0.113.1");
+}
+
+TEST_F(NicMoveTest, WhatWasTakenFromTheTwinDoesNotComeBack) {
+  bound();
+  InterfaceState& twin = host_.interfaces().at(FakeHost::kTwin);
+  twin.addresses.pop_back();
+  twin.routes.erase(twin.routes.begin());
+  ASSERT_TRUE(unbind());
+  const InterfaceState& eth0 = host_.interfaces().at("eth0");
+  ASSERT_EQ(eth0.addresses.size(), 1u);
+  EXPECT_EQ(eth0.addresses[0].text, "203.0.113.2/24");
+  ASSERT_EQ(eth0.routes.size(), 1u);
+  EXPECT_EQ(eth0.routes[0].text, "192.0.2.0/24 via 203.0.113.1");
+}
+
+TEST_F(NicMoveTest, ATwinThatIsDownOrUnfinishedDoesNotSayWhatThereIs) {
+  for (const bool complete : {true, false}) {
+    bound();
+    NicRecord record = *saved();
+    record.complete = complete;
+    ASSERT_TRUE(records_.save(record));
+    host_.interfaces().at(FakeHost::kTwin).up = !complete;
+    host_.interfaces().at(FakeHost::kTwin).routes.clear();
+    ASSERT_TRUE(unbind());
+    EXPECT_EQ(host_.picture(), before_) << complete;
+  }
 }
 
 TEST(NicMoveFaults, WhateverStepOfBindFailsEverythingIsAsBefore) {
@@ -216,150 +243,24 @@ TEST_F(NicMoveTest, RevertStopsWhoeverHasTheNicAndGoesOnAfterAFailure) {
   EXPECT_EQ(host_.picture(), before_);
 }
 
-class TrialTest : public NicMoveTest {
- protected:
-  void bind_for(milliseconds time) {
-    NicRecord record = record_now();
-    record.confirm_by_ms = (host_.now() + time).count();
-    ASSERT_TRUE(move_.bind(record));
-  }
-  net::Result<bool> watch() {
-    return watch_trial(host_, records_, FakeHost::kPci, [this](const std::string& line) { told_ += line + "\n"; });
-  }
-  std::string told_;
-};
+TEST_F(NicMoveTest, ARouteThatIsRefusedKeepsNoneOfTheOthersBack) {
+  bound();
+  host_.refused = "198.51.100.0/24";  // the first one
+  const auto failed = move_.revert(*saved());
+  ASSERT_FALSE(failed);
+  EXPECT_NE(failed.error().message.find("could not give eth0 the routes"), std::string::npos) << failed.error().message;
+  EXPECT_NE(failed.error().message.find("198.51.100.0/24 is refused"), std::string::npos) << failed.error().message;
+  ASSERT_EQ(host_.interfaces().at("eth0").routes.size(), 1u);
+  EXPECT_EQ(host_.interfaces().at("eth0").routes[0].text, "192.0.2.0/24 via 203.0.113.1");
+  EXPECT_TRUE(saved());
+}
 
-TEST_F(TrialTest, IsUndoneWhenItsTimeIsOver) {
-  bind_for(seconds(120));
-  const auto start = host_.now();
-  EXPECT_TRUE(watch().value());
-  EXPECT_EQ(host_.now() - start, seconds(120));
+TEST_F(NicMoveTest, ABindOfWhichARouteIsRefusedIsUndone) {
+  host_.refused_of_twin = "198.51.100.0/24";
+  const auto failed = bind();
+  ASSERT_FALSE(failed);
+  EXPECT_NE(failed.error().message.find("everything is as it was before"), std::string::npos) << failed.error().message;
   EXPECT_EQ(host_.picture(), before_);
-  EXPECT_EQ(saved(), std::nullopt);
-}
-
-TEST_F(TrialTest, StaysWhenConfirmed) {
-  bind_for(seconds(120));
-  const std::string moved = host_.picture();
-  host_.while_asleep = [&, left = 50]() mutable {
-    if (--left == 0) {
-      EXPECT_TRUE(confirm_trial(records_, ""));
-    }
-  };
-  EXPECT_FALSE(watch().value());
-  EXPECT_EQ(host_.picture(), moved);
-  EXPECT_EQ(saved()->confirm_by_ms, std::nullopt);
-  EXPECT_LT(host_.now(), seconds(60));
-}
-
-TEST_F(TrialTest, EndsWhenTheNicWasTakenBack) {
-  bind_for(seconds(120));
-  host_.while_asleep = [&, back = false]() mutable {
-    if (!std::exchange(back, true)) {
-      EXPECT_TRUE(unbind());
-    }
-  };
-  EXPECT_FALSE(watch().value());
-  EXPECT_EQ(host_.picture(), before_);
-}
-
-TEST_F(TrialTest, TriesAgainWhenADriverWasBusy) {
-  bind_for(seconds(1));
-  host_.fail(1, FakeHost::Fault::kBefore);
-  EXPECT_TRUE(watch().value());
-  EXPECT_NE(told_.find("the kernel said no"), std::string::npos) << told_;
-  EXPECT_EQ(host_.picture(), before_);
-}
-
-TEST_F(TrialTest, UndoesAMoveThatWasLeftHalfDone) {
-  host_.fail(4, FakeHost::Fault::kKilled);
-  EXPECT_THROW(bind_for(seconds(5)), Killed);
-  host_.work();
-  EXPECT_TRUE(watch().value());
-  EXPECT_EQ(host_.picture(), before_);
-}
-
-TEST_F(TrialTest, GivesUpWithTheRecordKept) {
-  bind_for(seconds(1));
-  host_.fail_all_from(0);
-  EXPECT_FALSE(watch());
-  EXPECT_TRUE(saved()->confirm_by_ms);
-}
-
-TEST_F(TrialTest, ConfirmNamesOneOfSeveral) {
-  EXPECT_EQ(confirm_trial(records_, "").error().code, net::Code::kNotFound);
-  NicRecord record = record_now();
-  record.confirm_by_ms = 5;
-  ASSERT_TRUE(records_.save(record));
-  record.pci = "0000:3b:00.1";
-  record.port = "lan";
-  ASSERT_TRUE(records_.save(record));
-  EXPECT_EQ(confirm_trial(records_, "").error().code, net::Code::kConflict);
-  EXPECT_EQ(confirm_trial(records_, "lan").value().record.pci, "0000:3b:00.1");
-  EXPECT_EQ(confirm_trial(records_, "").value().record.pci, FakeHost::kPci);
-  EXPECT_EQ(confirm_trial(records_, "nosuch").error().code, net::Code::kNotFound);
-}
-
-// "R", "S", "Z"; empty: no such process.
-std::string process_state(int pid) {
-  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-  std::string number, name, state;
-  stat >> number >> name >> state;
-  return state;
-}
-
-TEST_F(TrialTest, IsAProcessThatBelongsToNobody) {
-  NicRecord record = record_now();
-  record.confirm_by_ms = (LinuxHost().now() + seconds(600)).count();
-  ASSERT_TRUE(records_.save(record));
-  auto lock = records_.lock();
-  const auto pid = start_trial(records_, FakeHost::kPci);
-  ASSERT_TRUE(pid) << pid.error().message;
-  EXPECT_NE(getsid(*pid), getsid(0));
-  EXPECT_NE(getsid(*pid), *pid) << "a leader could get a terminal";
-  lock->reset();
-  EXPECT_TRUE(confirm_trial(records_, "wan")) << "it has no part in our lock";
-  for (int i = 0; i < 500 && process_state(*pid) != "" && process_state(*pid) != "Z"; i++) usleep(20'000);
-  EXPECT_TRUE(process_state(*pid) == "" || process_state(*pid) == "Z") << process_state(*pid);
-  std::ifstream log(records_.log_path(FakeHost::kPci));
-  const std::string told(std::istreambuf_iterator<char>(log), {});
-  EXPECT_NE(told.find("waiting for `lbctl port confirm`"), std::string::npos) << told;
-  EXPECT_NE(told.find("confirmed"), std::string::npos) << told;
-}
-
-TEST(NicRecords, ComeBackAsTheyWere) {
-  TempDir dir;
-  FakeHost host;
-  NicRecords records(dir.file("a/b"));
-  EXPECT_TRUE(records.all().value().empty());
-  NicRecord record = NicMove::record_of(find_nic(host, "eth0").value(), "wan");
-  record.override_ = "i40e";
-  record.confirm_by_ms = 123'456;
-  ASSERT_TRUE(records.save(record));
-  const auto all = records.all();
-  ASSERT_TRUE(all) << all.error().message;
-  ASSERT_EQ(all->size(), 1u);
-  EXPECT_EQ(encode_record(all->front()), encode_record(record));
-  EXPECT_EQ(all->front().routes, record.routes);
-  ASSERT_TRUE(records.remove(record.pci));
-  EXPECT_TRUE(records.remove(record.pci)) << "right to repeat";
-  EXPECT_TRUE(records.all().value().empty());
-}
-
-TEST(NicRecords, DamagedAndNewerOnesAreRefusedWithTheirPath) {
-  TempDir dir;
-  NicRecords records(dir.file("ports"));
-  std::filesystem::create_directory(dir.file("ports"));
-  for (const auto& [text, word] : {std::pair("{\"schema\": 2}", "another version"),
-                                   {"{\"schema\": 1}", "damaged"},
-                                   {"", "damaged"},
-                                   {"{\"schema\": \"1\"}", "damaged"}}) {
-    std::ofstream(dir.file("ports/0000:3b:00.0.json")) << text;
-    const auto all = records.all();
-    ASSERT_FALSE(all);
-    EXPECT_NE(all.error().message.find("0000:3b:00.0.json"), std::string::npos) << all.error().message;
-    EXPECT_NE(all.error().message.find(word), std::string::npos) << all.error().message;
-  }
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -36,7 +37,7 @@ class NicNetlinkTest : public testing::Test {
     ASSERT_TRUE(run("ip tuntap add nic0 mode tap"));
     ASSERT_TRUE(run("ip link set nic0 address 02:00:00:00:00:99 mtu 1400 up"));
     for (const char* address :
-         {"203.0.113.2/24", "203.0.113.3/24 label nic0:x", "10.1.0.1 peer 10.1.0.2/32", "10.9.0.1/24 noprefixroute",
+         {"203.0.113.2/24", "203.0.113.3/24 label nic0:x", "10.1.0.1 peer 10.1.0.2/32",
           "10.10.0.1/24 valid_lft 1000 preferred_lft 500", "2001:db8:1::2/64 nodad", "fe80::77/64 nodad"})
       ASSERT_TRUE(run(std::string("ip address add dev nic0 ") + address)) << address;
     for (const char* route :
@@ -79,8 +80,8 @@ TEST_F(NicNetlinkTest, ReadsWhatAnInterfaceHas) {
   EXPECT_EQ(had.mtu, 1400u);
   EXPECT_TRUE(had.up);
   EXPECT_EQ(texts(had.addresses),
-            (std::vector<std::string>{"10.1.0.1 peer 10.1.0.2/32", "10.10.0.1/24", "10.9.0.1/24", "2001:db8:1::2/64",
-                                      "203.0.113.2/24", "203.0.113.3/24", "fe80::77/64"}));
+            (std::vector<std::string>{"10.1.0.1 peer 10.1.0.2/32", "10.10.0.1/24", "2001:db8:1::2/64", "203.0.113.2/24",
+                                      "203.0.113.3/24", "fe80::77/64"}));
   EXPECT_EQ(texts(had.routes),
             (std::vector<std::string>{"172.17.0.0/16 nexthop via 203.0.113.1 weight 2 nexthop via 203.0.113.4 weight 1",
                                       "192.0.2.0/24 via 203.0.113.1 src 203.0.113.3 table 100",
@@ -118,6 +119,34 @@ TEST_F(NicNetlinkTest, ATwinGetsAllOfItAndTheNicGetsItBack) {
             routes);
 }
 
+// As NetworkManager does it: addresses without their routes, and the routes by itself.
+TEST_F(NicNetlinkTest, RoutesThatStandForAnAddressGoWithIt) {
+  ASSERT_TRUE(run("ip tuntap add nm0 mode tap && ip link set nm0 up"));
+  for (const char* words :
+       {"address add dev nm0 10.9.0.1/24 noprefixroute", "-6 address add dev nm0 2001:db8:9::2/64 noprefixroute nodad",
+        "route add 10.9.0.0/24 dev nm0 proto kernel scope link src 10.9.0.1 metric 100",
+        "-6 route add 2001:db8:9::/64 dev nm0 proto kernel metric 100", "route add 10.99.0.0/16 via 10.9.0.254"})
+    ASSERT_TRUE(run(std::string("ip ") + words)) << words;
+  const InterfaceState had = state("nm0");
+  for (const char* route : {"10.9.0.0/24 src 10.9.0.1 metric 100", "2001:db8:9::/64 metric 100"}) {
+    const auto all = texts(had.routes);
+    EXPECT_TRUE(std::count(all.begin(), all.end(), route)) << route;
+  }
+  EXPECT_EQ(had.routes.back().text, "10.99.0.0/16 via 10.9.0.254");
+  const std::string show = "(ip route show dev $; ip -6 route show dev $) | grep -v fe80 | sort";
+  const auto routes_of = [&](const std::string& name) {
+    std::string command = show;
+    for (size_t at; (at = command.find('$')) != std::string::npos;) command.replace(at, 1, name);
+    return output(command);
+  };
+  const std::string routes = routes_of("nm0");
+  ASSERT_TRUE(run("ip link delete nm0"));
+  ASSERT_TRUE(host_.make_twin("lbd-nm0"));
+  furnish("lbd-nm0", had);
+  furnish("lbd-nm0", had);
+  EXPECT_EQ(routes_of("lbd-nm0"), routes);
+}
+
 TEST_F(NicNetlinkTest, ARouteOverTwoInterfacesIsMixed) {
   ASSERT_TRUE(run("ip tuntap add other mode tap && ip link set other up && ip address add 10.3.0.1/24 dev other"));
   ASSERT_TRUE(run("ip route add 172.18.0.0/16 nexthop via 203.0.113.1 nexthop via 10.3.0.2"));
@@ -143,6 +172,19 @@ TEST_F(NicNetlinkTest, TheWayToAnAddress) {
   EXPECT_EQ(interface_towards(net::Address::parse("2001:db8:2::1").value()), "nic0");
   ASSERT_TRUE(run("ip route del default"));
   EXPECT_EQ(interface_towards(net::Address::parse("8.8.8.8").value()), std::nullopt);
+}
+
+TEST_F(NicNetlinkTest, TheInterfaceOfAnAddressAndTheWayFromIt) {
+  const auto parse = [](const char* text) { return net::Address::parse(text).value(); };
+  EXPECT_EQ(interface_with(parse("203.0.113.3")), "nic0");
+  EXPECT_EQ(interface_with(parse("10.1.0.1")), "nic0");
+  EXPECT_EQ(interface_with(parse("10.1.0.2")), std::nullopt) << "the peer's";
+  EXPECT_EQ(interface_with(parse("2001:db8:1::2")), "nic0");
+  EXPECT_EQ(interface_with(parse("203.0.113.77")), std::nullopt);
+  ASSERT_TRUE(run("ip tuntap add other mode tap && ip link set other up && ip address add 10.3.0.1/24 dev other"));
+  ASSERT_TRUE(run("ip route add default via 10.3.0.2 table 77 && ip rule add from 10.3.0.1 lookup 77"));
+  EXPECT_EQ(interface_towards(parse("8.8.8.8")), "nic0");
+  EXPECT_EQ(interface_towards(parse("8.8.8.8"), parse("10.3.0.1")), "other") << "policy routing by the source";
 }
 
 TEST_F(NicNetlinkTest, WhatTheKernelRefusesIsASentence) {

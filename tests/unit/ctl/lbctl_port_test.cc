@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "ctl/cmd_port.h"
 #include "ctl/command_line.h"
@@ -105,7 +106,7 @@ TEST_F(PortTest, TheNameIsThatOfTheConfigurationElseOfTheInterface) {
 
 TEST_F(PortTest, RefusalsChangeNothing) {
   expect_refused({"bind", "eth9"}, "eth9");
-  host_.ssh = {"198.51.100.7", "eth0"};
+  host_.ssh = {"198.51.100.7", "eth0", ""};
   expect_refused({"bind", "eth0"}, "--force-session");
   EXPECT_EQ(lbctl({"bind", "eth0", "--force-session", "--dry-run"}).exit, kDone);
   expect_refused({"unbind", "nosuch"}, "moved no nosuch");
@@ -139,6 +140,21 @@ TEST_F(PortTest, ANicThatIsMovedForAnotherPortOrHalfMovedIsNotMovedAgain) {
   expect_refused({"bind", FakeHost::kPci}, "by other means");
   EXPECT_EQ(lbctl({"unbind", "wan"}).exit, kDone);
   EXPECT_EQ(host_.picture(), before_);
+}
+
+TEST_F(PortTest, WhatAnotherLbctlDoesMeanwhileIsSeen) {
+  NicRecord other = NicMove::record_of(find_nic(host_, "eth0").value(), "lan");
+  auto lock = tools_.records.lock();
+  ASSERT_TRUE(lock);
+  std::thread mover([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    EXPECT_TRUE(tools_.records.save(other));
+    lock->reset();
+  });
+  expect_refused({"bind", "eth0", "--name", "wan"}, "left half done");
+  mover.join();
+  EXPECT_EQ(tools_.records.find(FakeHost::kPci).value()->port, "lan") << "its record is not overwritten";
+  EXPECT_NE(lbctl({"bind", "eth0", "--dry-run"}).err.find("is under way, or was left half done"), std::string::npos);
 }
 
 TEST_F(PortTest, ANicThatOthersMovedIsLeftToThem) {
@@ -186,7 +202,7 @@ TEST_F(PortTest, UnbindStopsTheUserOnlyWhenTold) {
 
 TEST_F(PortTest, ListAsksLbdAndTheMachineWhenToldOrWhenThereIsNoLbd) {
   host_.interfaces().at("eth0").default_route = "default via 203.0.113.1";
-  host_.ssh = {"198.51.100.7", "eth0"};
+  host_.ssh = {"198.51.100.7", "eth0", ""};
   const Outcome alone = lbctl({"list"});
   EXPECT_EQ(alone.exit, kDone);
   EXPECT_NE(alone.err.find("no lbd here"), std::string::npos) << alone.err;

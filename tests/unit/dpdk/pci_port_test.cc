@@ -113,6 +113,16 @@ TEST_F(PciPort, GroupSharedWithTheKernel) {
   EXPECT_TRUE(usable_pci_device(net::PciBus(sysfs_.root()), kNic));
 }
 
+TEST_F(PciPort, GroupSharedWithWhatIsNoNic) {
+  sysfs_.add_device("0000:3b:00.1", "0x8086", "0x2922", "0x010601");
+  for (const char* device : {kNic, "0000:3b:00.1"}) sysfs_.set_group(device, 31);
+  sysfs_.bind(kNic, "vfio-pci");
+  sysfs_.bind("0000:3b:00.1", "ahci");
+  EXPECT_EQ(refusal().message,
+            "0000:3b:00.0 shares IOMMU group 31 with 0000:3b:00.1, which the kernel uses (driver ahci); that is no "
+            "network card: use another slot");
+}
+
 TEST_F(PciPort, NoNic) {
   const auto path = sysfs_.add_device("0000:00:1f.2", "0x8086", "0x2922", "0x010601");
   const auto device = usable_pci_device(net::PciBus(sysfs_.root()), "0000:00:1f.2");
