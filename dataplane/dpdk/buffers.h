@@ -1,5 +1,5 @@
 // The packet buffers of an engine: one pool for all ports, so that a packet that came in by one port leaves by another
-// without a copy; AF_PACKET ports with frames beyond 2 KB have a second pool of larger buffers.
+// without a copy; ports whose frames are too large for it have a second pool of larger buffers.
 #pragma once
 
 #include <cstdint>
