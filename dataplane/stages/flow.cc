@@ -227,27 +227,19 @@ class Keeper {
  public:
   Keeper(Batch& b, const Snapshot& s, FlowTracker& t) noexcept : b_(b), s_(s), t_(t) {}
 
-  // Those for whom it must be judged who gives way are put off, until what is judged has come in.
   void keep(Slot i) noexcept {
-    const FlowEntry own = own_entry(i);
-    if (own.line != nullptr) return write(own, i);
-    if (may_be_written(i) && find_late(b_, i, s_, t_.work)) return;
-    const Choice choice = choose_entry(i);
-    if (!choice.must_judge) return write(choice.entry, i);
-    __builtin_prefetch(&t_.cold_of(choice.entry));
-    __builtin_prefetch(&t_.cold_of(choice.other));
-    put_off_ |= 1ull << i;
-  }
-  void keep_put_off() noexcept {
-    for (const Slot i : Bits(put_off_)) {
-      if (find_late(b_, i, s_, t_.work)) continue;
+    FlowEntry entry = own_entry(i);
+    if (entry.line == nullptr) {
+      if (may_be_written(i) && find_late(b_, i, s_, t_.work)) return;
       const Choice choice = choose_entry(i);
-      const FlowEntry entry = choice.must_judge ? judge(t_, s_, choice) : choice.entry;
-      if (entry.line != nullptr)
-        write(entry, i);
-      else
-        untracked_++;
+      entry = choice.must_judge ? judge(t_, s_, choice) : choice.entry;
     }
+    if (entry.line != nullptr)
+      write(entry, i);
+    else
+      untracked_++;
+  }
+  void count() noexcept {
     t_.count(LB_COUNT_FlowsInserted, written_);
     t_.count(LB_COUNT_FlowsUntracked, untracked_);
     t_.count(LB_COUNT_FlowsEvictedOnce, evicted_once_);
@@ -284,7 +276,7 @@ class Keeper {
   FlowTracker& t_;
   static constexpr uint32_t kMarks = 1024;
   std::array<uint64_t, kMarks / 64> marks_{};
-  uint64_t put_off_ = 0, written_ = 0, untracked_ = 0, evicted_once_ = 0, evicted_closing_ = 0;
+  uint64_t written_ = 0, untracked_ = 0, evicted_once_ = 0, evicted_closing_ = 0;
 };
 
 Choice Keeper::choose_entry(Slot i) noexcept {
@@ -317,7 +309,7 @@ void keep_flows(Batch& b, const Snapshot& s, FlowTracker& t) noexcept {
   Keeper keeper(b, s, t);
   for (const Slot i : Bits(slots))
     if (!is_tcp(b.meta[i]) || !lb_flow_is_refused(b.meta[i].tcp)) keeper.keep(i);
-  keeper.keep_put_off();
+  keeper.count();
 }
 
 uint32_t peek_flow(Batch& b, Slot i, const Snapshot& s, std::span<const FlowTable> tables, uint64_t now_ms) noexcept {

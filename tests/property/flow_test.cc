@@ -226,5 +226,20 @@ TEST(FlowProperty, AgreesWithTheModelInAFullTable) {
   }
 }
 
+// A new flow's packets come in one burst: the later ones find what the first has just written.
+TEST(FlowProperty, GivesOneEntryToTheFlowOfABurst) {
+  FlowWorld world;
+  TableMemory memory(64);
+  uint64_t counters[LB_COUNT_MAX] = {};
+  stages::FlowTracker tracker(memory.view(), {}, counters);
+  tracker.tick(1'000'000, nullptr);
+  FlowBatch batch(world.get());
+  for (uint32_t k = 0; k < stages::kBatch; k++)
+    batch.add(tuple_of(k % 4, LB_PROTO_TCP), k < 4 ? LB_TCP_SYN : LB_TCP_ACK);
+  batch.run(tracker);
+  EXPECT_EQ(4u, counters[LB_COUNT_FlowsInserted]);
+  for (uint32_t k = 4; k < stages::kBatch; k++) EXPECT_EQ(batch.backend(k % 4), batch.backend(k));
+}
+
 }  // namespace
 }  // namespace lb::property
