@@ -5,7 +5,6 @@
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <sys/ioctl.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -88,11 +87,7 @@ bool LinuxHost::is_root() {
 
 NicHost::Vfio LinuxHost::vfio() {
   if (bus_.has_driver(net::kVfioDriver)) return Vfio::kLoaded;
-  utsname kernel{};
-  if (::uname(&kernel) != 0) return Vfio::kAbsent;
-  const std::string modules =
-      read_text(fmt::format("{}/{}/modules.dep", paths_.modules, kernel.release), size_t{16} << 20);
-  return modules.find("/vfio-pci.ko") == std::string::npos ? Vfio::kAbsent : Vfio::kLoadable;
+  return bus_.has_module(net::kVfioDriver) ? Vfio::kLoadable : Vfio::kAbsent;
 }
 
 bool LinuxHost::makes_twins() {

@@ -8,7 +8,7 @@ namespace lb::ctl {
 
 class LinuxHost : public NicHost {
  public:
-  explicit LinuxHost(HostPaths paths = {}) : paths_(std::move(paths)), bus_(paths_.sysfs) {}
+  explicit LinuxHost(HostPaths paths = {}) : paths_(std::move(paths)), bus_(paths_.sysfs, paths_.modules) {}
 
   net::Result<net::PciDevice> device(const std::string& pci) override { return bus_.find(pci); }
   std::vector<net::PciDevice> network_devices() override { return bus_.network_devices(); }
