@@ -151,5 +151,38 @@ TEST_F(UsualTest, LeavesTheSameEntry) {
 #endif
 }
 
+// Backends leave, change pools, lose their next hops and their room: what the entry names is judged as the stages do.
+TEST_F(UsualTest, JudgesTheBackendOfTheEntry) {
+  Random random(kSeed + 2);
+  auto one = std::make_unique<Way>(), by_stages = std::make_unique<Way>();
+  model::Snapshot changed = *snapshot_;
+  uint64_t now_ms = 1'000'000;
+  for (int n = 0; n < kBatches; n++) {
+    if (n % 8 == 0) {
+      const size_t at = 1 + pick(random, changed.backends.size() - 1);
+      lb_backend& b = changed.backends[at];
+      b = snapshot_->backends[at];
+      constexpr uint8_t kFlags[] = {LB_BACKEND_SERVING, LB_BACKEND_RESOLVED, LB_BACKEND_ON_LINK, LB_BACKEND_READY};
+      const uint64_t what = pick(random, 8);
+      if (what < std::size(kFlags)) b.flags = static_cast<uint8_t>(b.flags & ~kFlags[what]);
+      if (what == 4) b.pool++;
+      if (what == 5) b.mtu = static_cast<uint16_t>(40 + pick(random, 40));
+    }
+    const packet::Bytes frame = with_flags(forwarded_[pick(random, forwarded_.size())], random);
+    now_ms += pick(random, 300);
+    Frames fast({frame}, true, 64), slow({frame}, true, 64);
+    one->run(*fast.batch, changed, now_ms, true);
+    by_stages->run(*slow.batch, changed, now_ms, false);
+    same(fast, slow, 0);
+    ASSERT_FALSE(HasFatalFailure()) << "seed " << kSeed + 2 << " frame " << n << " " << packet::describe(frame);
+    ASSERT_TRUE(one->same_flows(*by_stages))
+        << "seed " << kSeed + 2 << " frame " << n << " " << packet::describe(frame);
+  }
+  for (size_t c = 0; c < LB_COUNT_MAX; c++) EXPECT_EQ(by_stages->state().counters[c], one->state().counters[c]) << c;
+  EXPECT_GT(one->state().counters[LB_COUNT_FlowsMovedPool], 0u);
+  EXPECT_GT(one->state().counters[LB_COUNT_FlowsMovedBackend], 0u);
+  EXPECT_GT(one->state().counters[LB_COUNT_NoNextHop], 0u);
+}
+
 }  // namespace
 }  // namespace lb::property
