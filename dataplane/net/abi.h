@@ -102,8 +102,10 @@ LB_ASSERT(sizeof(struct lb_hash_key) == 16);
 // Index hash of the two open-addressed tables above. Not keyed: keys are the operator's addresses, and the table's
 // builder bounds every probe sequence, so that a client who picks its destination can cost at most LB_MAX_PROBE
 // compares.
+#define LB_MIX_FACTOR 0x9e3779b1u
+#define LB_ADDRESS_SEED 0x811c9dc5u
 static inline __u32 lb_mix32(__u32 h, __u32 v) {
-  h = (h ^ v) * 0x9e3779b1u;
+  h = (h ^ v) * LB_MIX_FACTOR;
   return h ^ (h >> 15);
 }
 static inline __u32 lb_load32(const __u8* p) {
@@ -111,7 +113,7 @@ static inline __u32 lb_load32(const __u8* p) {
 }
 // The address as four words, as they lie in it; a constant first three, as of IPv4, cost nothing.
 static inline __u32 lb_address_hash_words(__u32 w0, __u32 w1, __u32 w2, __u32 w3) {
-  return lb_mix32(lb_mix32(lb_mix32(lb_mix32(0x811c9dc5u, w0), w1), w2), w3);
+  return lb_mix32(lb_mix32(lb_mix32(lb_mix32(LB_ADDRESS_SEED, w0), w1), w2), w3);
 }
 static inline __u32 lb_address_hash(const struct lb_addr* a) {
   return lb_address_hash_words(lb_load32(a->b), lb_load32(a->b + 4), lb_load32(a->b + 8), lb_load32(a->b + 12));

@@ -157,8 +157,9 @@ static inline enum lb_flow_syn lb_flow_on_syn(__u16 state, int backend_is_eligib
 
 // The two lines where a flow may lie. Each comes from all 64 bits of the hash by an odd multiplication, so that line
 // and tags together still tell 2^64 flows apart, and neighbours in the Maglev table are no neighbours here.
+#define LB_FLOW_FIRST_FACTOR 0x9e3779b97f4a7c15ull
 static inline __u32 lb_flow_first_line(__u64 hash, __u32 lines) {
-  return (__u32)(((hash * 0x9e3779b97f4a7c15ull >> 32) * lines) >> 32);
+  return (__u32)(((hash * LB_FLOW_FIRST_FACTOR >> 32) * lines) >> 32);
 }
 static inline __u32 lb_flow_second_line(__u64 hash, __u32 lines) {
   return (__u32)(((hash * 0xc2b2ae3d27d4eb4full >> 32) * lines) >> 32);

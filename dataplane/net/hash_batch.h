@@ -21,10 +21,11 @@ struct FlowWords {
 };
 
 struct FlowWords4 : FlowWords<2> {
+  static constexpr uint64_t kLength = 13;  // of the message in bytes, which ends its last word
   // As lb_flow_hash4: addresses as they lie in the packet; ports: sport | dport << 16, as they lie in the packet.
   void set(uint32_t i, uint32_t src, uint32_t dst, uint32_t ports, uint8_t proto) noexcept {
     word[0][i] = src | static_cast<uint64_t>(dst) << 32;
-    word[1][i] = ports | static_cast<uint64_t>(proto) << 32 | 13ull << 56;
+    word[1][i] = ports | static_cast<uint64_t>(proto) << 32 | kLength << 56;
   }
 };
 

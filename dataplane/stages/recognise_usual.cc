@@ -86,8 +86,8 @@ Lanes checksum_is_right(Lanes w0, Lanes w1, Lanes w2, Lanes w3, Lanes w4) noexce
 Lanes is_client(Lanes src, const Lookup& l) noexcept {
   const Lanes net = both(src, all(0xff));
   const Lanes is_host = _mm256_andnot_si256(is(net, 127), both(more(net, all(0)), more(all(224), net)));
-  const uint32_t start = lb_mix32(lb_mix32(lb_mix32(0x811c9dc5u, 0), 0), 0xffff0000u);
-  const Lanes mixed = _mm256_mullo_epi32(_mm256_xor_si256(src, all(start)), all(0x9e3779b1u));
+  const uint32_t start = lb_mix32(lb_mix32(lb_mix32(LB_ADDRESS_SEED, 0), 0), 0xffff0000u);
+  const Lanes mixed = _mm256_mullo_epi32(_mm256_xor_si256(src, all(start)), all(LB_MIX_FACTOR));
   const Lanes bit = both(_mm256_xor_si256(mixed, _mm256_srli_epi32(mixed, 15)), all(l.bits_mask));
   const Lanes word =
       _mm256_i32gather_epi32(reinterpret_cast<const int*>(l.bits), _mm256_srli_epi32(bit, 5), sizeof(uint32_t));
@@ -113,8 +113,8 @@ L4 read_l4(Lanes proto, Lanes bytes, Lanes second, Lanes fourth) noexcept {
 
 // As lb_flow_first_line(), of four hashes, as pointers.
 Lanes first_lines(Lanes hash, const FlowTable& table) noexcept {
-  constexpr uint64_t kFactor = 0x9e3779b97f4a7c15ull;
-  const Lanes low = all(static_cast<uint32_t>(kFactor)), high = all(static_cast<uint32_t>(kFactor >> 32));
+  const Lanes low = all(static_cast<uint32_t>(LB_FLOW_FIRST_FACTOR)),
+              high = all(static_cast<uint32_t>(LB_FLOW_FIRST_FACTOR >> 32));
   const Lanes crossed =
       _mm256_add_epi64(_mm256_mul_epu32(_mm256_srli_epi64(hash, 32), low), _mm256_mul_epu32(hash, high));
   const Lanes product = _mm256_add_epi64(_mm256_srli_epi64(_mm256_mul_epu32(hash, low), 32), crossed);
@@ -179,7 +179,8 @@ uint32_t Reader::judge(Slot first, const uint8_t* const* packet, Lanes frame_len
   slots = find_services(first, slots, dst, port_proto);
   Usual& u = b_.usual;
   store_pairs(u.tuple.word[0] + first, src, dst);
-  store_pairs(u.tuple.word[1] + first, l4.word[0], _mm256_or_si256(proto, all(13u << 24)));
+  store_pairs(u.tuple.word[1] + first, l4.word[0],
+              _mm256_or_si256(proto, all(static_cast<uint32_t>(net::FlowWords4::kLength) << 24)));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(&u.ip_length[first]), halves(total));
   const __m128i tcp = halves(read.tcp);
   _mm_storel_epi64(reinterpret_cast<__m128i*>(&u.tcp[first]), _mm_packus_epi16(tcp, tcp));
