@@ -59,7 +59,7 @@ std::vector<net::PciDevice> kernels_in_group(NicHost& host, const net::PciDevice
   std::vector<net::PciDevice> found;
   for (const std::string& address : device.group_others) {
     auto other = host.device(address);
-    if (other && !other->driver.empty() && !other->driver.starts_with("vfio")) found.push_back(std::move(*other));
+    if (other && !net::leaves_group_to_vfio(other->driver)) found.push_back(std::move(*other));
   }
   return found;
 }

@@ -55,7 +55,7 @@ net::Status check_driver(const net::PciBus& bus, const net::PciDevice& d) {
 net::Status check_group(const net::PciBus& bus, const net::PciDevice& d) {
   for (const std::string& other : d.group_others) {
     const auto sibling = bus.find(other);
-    if (!sibling || sibling->driver.empty() || sibling->driver.starts_with("vfio")) continue;
+    if (!sibling || net::leaves_group_to_vfio(sibling->driver)) continue;
     return net::Error{net::Code::kUnavailable,
                       fmt::format("{} shares IOMMU group {} with {}, which the kernel uses ({}); {}", d.address,
                                   *d.iommu_group, other, holder(*sibling),

@@ -14,8 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint32_t kBridgeClass = 0x06;
-
 std::string read_line(const fs::path& path) {
   std::ifstream file(path);
   std::string line;
@@ -63,6 +61,10 @@ bool is_hex(std::string_view text) {
 
 }  // namespace
 
+bool leaves_group_to_vfio(std::string_view driver) {
+  return driver.empty() || driver == "pci-stub" || driver == "pcieport" || driver.find("vfio") != std::string_view::npos;
+}
+
 std::optional<std::string> parse_pci_address(std::string_view text) {
   const size_t dot = text.rfind('.');
   if (dot == std::string_view::npos || dot + 2 != text.size() || text[dot + 1] < '0' || text[dot + 1] > '7')
@@ -102,10 +104,8 @@ Result<PciDevice> PciBus::find(const std::string& address) const {
   found.numa_node = number(read_line(path / "numa_node"));  // -1: none
   found.iommu_group = number(link_name(path / "iommu_group"));
   if (!found.iommu_group) return found;
-  for (const std::string& other : names_in(path / "iommu_group/devices")) {
-    const uint32_t class_code = read_hex(fs::path(sysfs_) / "bus/pci/devices" / other / "class");
-    if (other != address && class_code >> 16 != kBridgeClass) found.group_others.push_back(other);
-  }
+  for (std::string& other : names_in(path / "iommu_group/devices"))
+    if (other != address) found.group_others.push_back(std::move(other));
   return found;
 }
 

@@ -15,6 +15,11 @@ namespace lb::net {
 
 inline constexpr const char* kVfioDriver = "vfio-pci";
 
+// Whether a device with that driver lets VFIO have the others of its IOMMU group: nobody uses it (no driver, pci-stub),
+// it is VFIO's as well, or it is a bridge or an event collector whose driver does no DMA. Source: driver_managed_dma in
+// Linux 6.1, drivers/iommu/iommu.c.
+bool leaves_group_to_vfio(std::string_view driver);
+
 // domain:bus:slot.function in lower case, the domain added when it is not there: "3B:00.0" is 0000:3b:00.0.
 // RETURNS: none when the text is no such address.
 std::optional<std::string> parse_pci_address(std::string_view text);
@@ -27,7 +32,7 @@ struct PciDevice {
   std::string driver_override;          // empty: any driver may take it
   std::vector<std::string> interfaces;  // of the kernel; sorted
   std::optional<uint32_t> iommu_group;
-  std::vector<std::string> group_others;  // PCI addresses of other devices of that group, bridges left out; sorted
+  std::vector<std::string> group_others;  // PCI addresses of other devices of that group; sorted
   std::optional<uint32_t> numa_node;
 
   bool is_network() const noexcept { return class_code >> 16 == 0x02; }

@@ -123,7 +123,7 @@ TEST(NicChecks, AGroupWhoseOthersAreFreeIsFine) {
   net::PciDevice other = host.nic();
   other.address = "0000:3b:00.1";
   host.nic().group_others = {other.address, "0000:3b:00.7"};
-  for (const char* driver : {"", "vfio-pci", "vfio-pci-of-a-vendor"}) {
+  for (const char* driver : {"", "vfio-pci", "vfio-pci-of-a-vendor", "pci-stub", "pcieport"}) {
     other.driver = driver;
     host.all_devices()[other.address] = other;
     EXPECT_TRUE(check(host)) << driver;

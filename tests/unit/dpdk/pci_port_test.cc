@@ -123,6 +123,22 @@ TEST_F(PciPort, GroupSharedWithWhatIsNoNic) {
             "network card: use another slot");
 }
 
+// A switch without ACS: its port and the NIC are one group, and the port's driver does no DMA. Nobody uses the third.
+TEST_F(PciPort, GroupWithABridgeAndAStub) {
+  sysfs_.add_device("0000:3a:00.0", "0x8086", "0x3420", "0x060400");
+  sysfs_.add_device("0000:3a:00.1", "0x8086", "0x0998", "0x080700");
+  sysfs_.add_device("0000:3b:00.1", "0x8086", "0x2922", "0x010601");
+  for (const char* device : {kNic, "0000:3a:00.0", "0000:3a:00.1", "0000:3b:00.1"}) sysfs_.set_group(device, 31);
+  sysfs_.bind(kNic, "vfio-pci");
+  sysfs_.bind("0000:3a:00.0", "pcieport");
+  sysfs_.bind("0000:3a:00.1", "pcieport");
+  sysfs_.bind("0000:3b:00.1", "pci-stub");
+  const auto device = usable_pci_device(net::PciBus(sysfs_.root()), kNic);
+  EXPECT_TRUE(device) << device.error().message;
+  sysfs_.bind("0000:3a:00.0", "shpchp");
+  EXPECT_NE(refusal().message.find("shares IOMMU group 31 with 0000:3a:00.0"), std::string::npos);
+}
+
 TEST_F(PciPort, NoNic) {
   const auto path = sysfs_.add_device("0000:00:1f.2", "0x8086", "0x2922", "0x010601");
   const auto device = usable_pci_device(net::PciBus(sysfs_.root()), "0000:00:1f.2");

@@ -71,15 +71,22 @@ TEST(PciBus, InterfacesThatNoPciDeviceHas) {
   EXPECT_EQ(bus.address_of("nothing"), std::nullopt);
 }
 
-TEST(PciBus, OthersOfTheGroupWithoutItsBridge) {
+TEST(PciBus, OthersOfTheGroupWithItsBridge) {
   tests::FakeSysfs sysfs;
   sysfs.add_device("0000:00:1c.0", "0x8086", "0x3420", "0x060400");
   sysfs.add_device("0000:03:00.0", "0x8086", "0x1572", "0x020000");
   sysfs.add_device("0000:03:00.1", "0x8086", "0x1572", "0x020000");
   for (const char* address : {"0000:00:1c.0", "0000:03:00.0", "0000:03:00.1"}) sysfs.set_group(address, 7);
   const PciBus bus(sysfs.root());
-  EXPECT_EQ(bus.find("0000:03:00.0")->group_others, std::vector<std::string>{"0000:03:00.1"});
+  EXPECT_EQ(bus.find("0000:03:00.0")->group_others, (std::vector<std::string>{"0000:00:1c.0", "0000:03:00.1"}));
   EXPECT_TRUE(bus.has_iommu());
+}
+
+TEST(PciBus, DriversThatLeaveTheGroupToVfio) {
+  for (const char* driver : {"", "vfio-pci", "mlx5_vfio_pci", "pci-stub", "pcieport"})
+    EXPECT_TRUE(leaves_group_to_vfio(driver)) << driver;
+  for (const char* driver : {"i40e", "nvme", "lpc_ich", "shpchp", "uio_pci_generic", "pcieport2"})
+    EXPECT_FALSE(leaves_group_to_vfio(driver)) << driver;
 }
 
 TEST(PciBus, ListsNetworkDevicesOnly) {
