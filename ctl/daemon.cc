@@ -108,6 +108,7 @@ class Loop {
     Dispatcher dispatcher(node);
     Server server(io_, prepared_.socket.release_listener(), dispatcher);
     server.start();
+    if (auto kept = engine_.keep(); !kept) return kept;
     wait_for_signal(controller);
     wait_for_tick(controller);
     log(LogLevel::kInfo, "ready", {{"socket", prepared_.what_runs.daemon.socket}, {"pid", getpid()}});

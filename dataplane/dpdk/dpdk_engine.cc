@@ -64,7 +64,6 @@ net::Result<std::unique_ptr<DpdkEngine>> DpdkEngine::start(const model::Daemon& 
   if (net::Status opened = engine->open_buffers(*plans); !opened) return opened.error();
   if (net::Status opened = engine->open_ports(*plans, filters); !opened) return opened.error();
   if (net::Status launched = engine->launch(); !launched) return launched.error();
-  if (net::Status kept = engine->keep_twins(); !kept) return kept.error();
   return engine;
 }
 
@@ -138,12 +137,15 @@ net::Status DpdkEngine::launch() {
   return {};
 }
 
-// Last: a start that failed leaves no new interface behind.
-net::Status DpdkEngine::keep_twins() {
+// All of them or no new one: the start fails when this does.
+net::Status DpdkEngine::keep() {
+  net::Status kept;
   for (const auto& port : ports_)
-    if (port->twin() != nullptr)
-      if (net::Status kept = port->twin()->keep(); !kept) return kept;
-  return {};
+    if (kept && port->twin() != nullptr) kept = port->twin()->keep();
+  if (kept) return kept;
+  for (const auto& port : ports_)
+    if (port->twin() != nullptr) port->twin()->keep_no_more();
+  return kept;
 }
 
 DpdkEngine::~DpdkEngine() {

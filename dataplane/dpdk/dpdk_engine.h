@@ -30,6 +30,7 @@ class DpdkEngine : public model::Engine {
   ~DpdkEngine() override;  // owned traffic stops, workers end, ports close, interfaces are the kernel's again
 
   net::Result<model::PublishReport> publish(std::shared_ptr<const model::Snapshot> snapshot) override;
+  net::Status keep() override;  // the ports' twins
   std::vector<model::WorkerCounters> workers() override;
   std::vector<model::PortCounters> ports() override;
   model::TrafficCounters traffic() override;
@@ -45,7 +46,6 @@ class DpdkEngine : public model::Engine {
   net::Status open_buffers(const std::vector<PortPlan>& plans);
   net::Status open_ports(const std::vector<PortPlan>& plans, model::OwnedFilterFactory& filters);
   net::Status launch();
-  net::Status keep_twins();
   void stop();
   net::Status own(const std::vector<net::Address>& addresses);
   std::vector<net::WorkerId> behind(uint64_t generation) const;

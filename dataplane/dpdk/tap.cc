@@ -85,6 +85,10 @@ net::Status Tap::keep() {
   return net::Error{net::Code::kIo, fmt::format("{}: cannot be made persistent: {}", name_, strerror(errno))};
 }
 
+void Tap::keep_no_more() {
+  if (!adopted_) (void)ioctl(fd_, TUNSETPERSIST, 0);
+}
+
 // The kernel cuts without a word: a byte behind the room tells.
 size_t Tap::read(uint8_t* to, size_t room) noexcept {
   uint8_t behind = 0;

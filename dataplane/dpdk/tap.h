@@ -32,6 +32,7 @@ class Tap {
   net::Status set_carrier(bool up);
   // A new one goes with this object until then, an adopted one is kept already.
   net::Status keep();
+  void keep_no_more();  // undoes keep() of a new one
   // RETURNS: bytes of the frame, more than `room` when it was cut; 0: none waits.
   size_t read(uint8_t* to, size_t room) noexcept;
   bool write(const iovec* pieces, int count) noexcept;  // false: the interface is down, or the kernel has no memory

@@ -46,6 +46,7 @@ class Twin {
 
   // A new interface goes with this object until then. Control's, when nothing can fail any more.
   net::Status keep() { return tap_->keep(); }
+  void keep_no_more() { tap_->keep_no_more(); }  // undoes it
 
   const std::string& name() const noexcept { return tap_->name(); }
   bool adopted() const noexcept { return tap_->adopted(); }

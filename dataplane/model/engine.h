@@ -94,6 +94,9 @@ class Engine {
   virtual ~Engine() = default;
   // Returns when every worker uses the snapshot or the deadline (2 s) is over. ERRORS: the old one stays in use.
   virtual net::Result<PublishReport> publish(std::shared_ptr<const Snapshot> snapshot) = 0;
+  // The start can fail no more: what shall outlive the process is made to. Once, after the first publish(). An engine
+  // that is destroyed before leaves nothing new behind.
+  virtual net::Status keep() { return {}; }
   virtual std::vector<WorkerCounters> workers() = 0;
   virtual std::vector<PortCounters> ports() = 0;
   virtual TrafficCounters traffic() = 0;

@@ -104,6 +104,27 @@ TEST_F(DaemonTest, ADamagedStateIsSetAsideAndSaid) {
   EXPECT_NE(logged_.find("event=state_damaged"), std::string::npos);
 }
 
+// What shall outlive lbd (the ports' twins) is kept when the start can fail no more.
+TEST_F(DaemonTest, KeepsWhatTheEngineMadeOnceTheStartIsDone) {
+  EXPECT_EQ(with_daemon([](TestClient&) {}), 0);
+  EXPECT_EQ(engine_.keeps, std::vector<int>{1});
+}
+
+TEST_F(DaemonTest, KeepsNothingOfAStartThatFails) {
+  auto control = prepare_control(config_, file_);
+  ASSERT_TRUE(control) << control.error().message;
+  engine_.refuse = true;
+  EXPECT_EQ(run_control(**control, engine_), 1);
+  EXPECT_TRUE(engine_.keeps.empty());
+  engine_.refuse = false;
+  engine_.refuse_keep = true;
+  control->reset();
+  control = prepare_control(config_, file_);
+  ASSERT_TRUE(control) << control.error().message;
+  EXPECT_EQ(run_control(**control, engine_), 1);
+  EXPECT_NE(logged_.find("cannot be made persistent"), std::string::npos) << logged_;
+}
+
 TEST_F(DaemonTest, WhatCannotBeUsedIsNamed) {
   spill(dir_ / "hash-key", "short\n");
   chmod((dir_ / "hash-key").c_str(), 0600);

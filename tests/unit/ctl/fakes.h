@@ -106,6 +106,11 @@ class FakeEngine : public model::Engine {
     publications++;
     return model::PublishReport{published->generation, late};
   }
+  net::Status keep() override {
+    keeps.push_back(publications);
+    if (refuse_keep) return net::Error{net::Code::kIo, "lbd-wan: cannot be made persistent"};
+    return {};
+  }
   std::vector<model::WorkerCounters> workers() override {
     for (auto& w : worker_counters) {
       if (published) w.generation = published->generation;
@@ -156,8 +161,9 @@ class FakeEngine : public model::Engine {
 
   std::shared_ptr<const model::Snapshot> published;
   int publications = 0;
+  std::vector<int> keeps;  // after how many publications
   FakeFlowTables* tables = nullptr;  // a test's, with flows
-  bool refuse = false;
+  bool refuse = false, refuse_keep = false;
   std::function<void()> on_publish;
   std::vector<net::WorkerId> late;
   std::vector<model::WorkerCounters> worker_counters = std::vector<model::WorkerCounters>(2);

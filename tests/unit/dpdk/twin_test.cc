@@ -198,6 +198,7 @@ TEST_F(Twins, OutlivesTheEngineWithItsAddressesAndIsAdopted) {
   give_address();
   EXPECT_TRUE(has(log_, "the new interface lbd-wan")) << log_;
   const unsigned index = if_nametoindex("lbd-wan");
+  ASSERT_TRUE(engine_->keep());
   engine_.reset();
   EXPECT_EQ(if_nametoindex("lbd-wan"), index);
   EXPECT_TRUE(has(link_of("lbd-wan"), "NO-CARRIER"));
@@ -213,6 +214,27 @@ TEST_F(Twins, OutlivesTheEngineWithItsAddressesAndIsAdopted) {
   EXPECT_TRUE(has(link_of("lbd-wan"), "mtu 1500"));
   ASSERT_TRUE(wan_->inject(buffers_, arp_request()));
   EXPECT_TRUE(sent(is_arp_reply)) << "its address is still there";
+}
+
+// Control has not said that the start is done.
+TEST_F(Twins, ANewOneThatWasNotKeptGoesWithTheEngine) {
+  start_with_twins();
+  publish();
+  ASSERT_NE(if_nametoindex("lbd-wan"), 0u);
+  engine_.reset();
+  EXPECT_EQ(if_nametoindex("lbd-wan"), 0u);
+  EXPECT_EQ(if_nametoindex("lbd-lan"), 0u);
+}
+
+TEST_F(Twins, OfTwoThatCannotBothBeKeptNoneIs) {
+  start_with_twins();
+  publish();
+  ASSERT_EQ(ip("link del lbd-lan"), 0);
+  const net::Status kept = engine_->keep();
+  ASSERT_FALSE(kept);
+  EXPECT_TRUE(has(kept.error().message, "lbd-lan: cannot be made persistent")) << kept.error().message;
+  engine_.reset();
+  EXPECT_EQ(if_nametoindex("lbd-wan"), 0u);
 }
 
 TEST_F(Twins, ArpIsAnsweredUnderAFloodOfOtherPackets) {
