@@ -51,14 +51,16 @@ json nic_json(NicHost& host, const net::PciDevice& device, const NicRecord* move
   return nic;
 }
 
-json nics_json(PortTools& tools) {
+json nics_json(PortTools& tools, std::ostream& err) {
   const std::vector<NicRecord> moved = tools.records.all().records;
   const auto session = tools.host.session();
+  if (!session) err << "lbctl: by which NIC this SSH session goes cannot be told: " << session.error().message << "\n";
+  const auto known = session ? *session : std::nullopt;
   json nics = json::array();
   for (const net::PciDevice& device : tools.host.network_devices()) {
     const auto record =
         std::find_if(moved.begin(), moved.end(), [&](const NicRecord& r) { return r.pci == device.address; });
-    nics.push_back(nic_json(tools.host, device, record == moved.end() ? nullptr : &*record, session));
+    nics.push_back(nic_json(tools.host, device, record == moved.end() ? nullptr : &*record, known));
   }
   return nics;
 }
@@ -77,7 +79,7 @@ int list(Session& session, PortTools& tools, bool all) {
   if (all) {
     for (const net::Error& unreadable : tools.records.all().unreadable)
       session.err() << "lbctl: " << unreadable.message << "\n";
-    result["nics"] = nics_json(tools);
+    result["nics"] = nics_json(tools, session.err());
   }
   session.show(result, view_ports);
   return kDone;

@@ -18,6 +18,19 @@ net::Error failed(std::string_view what, int error) {
           fmt::format("rtnetlink: cannot {}: {}", what, std::strerror(error))};
 }
 
+std::string_view name_of(uint16_t dump) {
+  switch (dump) {
+    case RTM_GETLINK:
+      return "interfaces";
+    case RTM_GETADDR:
+      return "addresses";
+    case RTM_GETROUTE:
+      return "routes";
+    default:
+      return "neighbours";
+  }
+}
+
 }  // namespace
 
 nlmsghdr* NetlinkBatch::add(uint16_t type, uint16_t flags, uint32_t seq) {
@@ -114,8 +127,7 @@ net::Result<bool> NetlinkSocket::dump_once(uint16_t type, uint8_t family, const 
 }
 
 net::Status NetlinkSocket::dump(uint16_t type, uint8_t family, const MessageHandler& handle) {
-  // An interrupted dump may miss an entry. What changed meanwhile comes as an event too, so the last try is taken as it
-  // is.
+  // An interrupted dump may miss an entry.
   constexpr int kTries = 3;
   for (int i = 0; i < kTries; i++) {
     auto complete = dump_once(type, family, handle);
@@ -123,6 +135,21 @@ net::Status NetlinkSocket::dump(uint16_t type, uint8_t family, const MessageHand
     if (*complete) break;
   }
   return {};
+}
+
+net::Status NetlinkSocket::dump_whole(uint16_t type, uint8_t family, const std::function<void()>& begin,
+                                      const MessageHandler& handle) {
+  constexpr int kTries = 10;
+  for (int i = 0; i < kTries; i++) {
+    begin();
+    auto complete = dump_once(type, family, handle);
+    if (!complete) return complete.error();
+    if (*complete) return {};
+  }
+  return net::Error{net::Code::kUnavailable,
+                    fmt::format("rtnetlink: the kernel's {} changed each of {} times that they were read, so what was "
+                                "read may lack some; try again when they rest",
+                                name_of(type), kTries)};
 }
 
 net::Result<NetlinkSocket::Drained> NetlinkSocket::drain(const MessageHandler& handle) {

@@ -49,8 +49,13 @@ class NetlinkSocket {
   net::Status send(const NetlinkBatch& batch);
   // Until `answers` messages that are no events arrived, errors included. ERRORS: silence, or the system refused.
   net::Status receive(size_t answers, const MessageHandler& handle);
-  // A dump, repeated when it was interrupted by a change.
+  // A dump, repeated when it was interrupted by a change; the last try is taken as it is: for those who hear of every
+  // change by an event as well. handle: gets the messages of all tries.
   net::Status dump(uint16_t type, uint8_t family, const MessageHandler& handle);
+  // A dump that no change interrupted: for those who decide by it. begin: called before each try, whose messages handle
+  // gets; what earlier tries told is to be forgotten. ERRORS: kUnavailable: there was a change in every try.
+  net::Status dump_whole(uint16_t type, uint8_t family, const std::function<void()>& begin,
+                         const MessageHandler& handle);
   // What is there; never waits. REQUIRES: kNoWait.
   net::Result<Drained> drain(const MessageHandler& handle);
 

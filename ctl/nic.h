@@ -36,6 +36,11 @@ struct InterfaceState {
   std::string default_route;
 };
 
+// There is surely no interface of that name: it is not just that the kernel could not be asked.
+inline bool is_absent(const net::Result<InterfaceState>& interface) {
+  return !interface && interface.error().code == net::Code::kNotFound;
+}
+
 struct SshSession {
   std::string peer;             // the client's address
   std::string interface;        // by which the kernel answers it; empty: no way there
@@ -52,7 +57,7 @@ class NicHost {
  public:
   virtual ~NicHost() = default;
 
-  // Facts. ERRORS: kNotFound when there is no such thing.
+  // Facts. ERRORS: kNotFound when there is no such thing; others: it cannot be told, so nothing may be decided by it.
   virtual net::Result<net::PciDevice> device(const std::string& pci) = 0;
   virtual std::vector<net::PciDevice> network_devices() = 0;
   virtual std::optional<std::string> pci_of(const std::string& interface) = 0;
@@ -65,7 +70,7 @@ class NicHost {
   virtual std::vector<std::string> uppers(const std::string& interface) = 0;  // bond, bridge, VLAN on top of it
   virtual uint32_t virtual_functions(const std::string& pci) = 0;             // SR-IOV: how many are made
   virtual std::vector<Process> users(const net::PciDevice& device) = 0;       // that have it open by vfio
-  virtual std::optional<SshSession> session() = 0;                            // that this process runs in
+  virtual net::Result<std::optional<SshSession>> session() = 0;  // that this process runs in; none: in none
 
   // Steps. Each is right to repeat.
   virtual net::Status set_override(const std::string& pci, const std::string& driver) = 0;  // empty: none

@@ -36,12 +36,12 @@ net::Status check_name(NicHost& host, const std::string& port) {
                     "name of at most {} with --name",
                     twin, twin.size(), model::kMaxInterfaceName, model::kMaxInterfaceName - model::kTwinPrefix.size())};
   }
-  if (host.interface(twin)) {
+  const auto there = host.interface(twin);
+  if (there)
     return refuse(fmt::format(
         "there is an interface {} already: give another name with --name, or, if nothing uses it, ip link delete {}",
         twin, twin));
-  }
-  return {};
+  return is_absent(there) ? net::Status() : there.error();
 }
 
 // intel_iommu=on and the like are told when they are missing; where they are there, the firmware has it off.
@@ -132,9 +132,15 @@ net::Status check_above(NicHost& host, const InterfaceState& interface) {
 }
 
 net::Status check_cut(NicHost& host, const InterfaceState& interface, const Forced& forced, const char* advice) {
-  if (const auto session = host.session(); session && session->needs(interface.name) && !forced.session)
+  const auto session = host.session();
+  if (!session && !forced.session)
+    return net::Error{session.error().code,
+                      fmt::format("whether {} carries this SSH session cannot be told: {}; --force-session moves it "
+                                  "all the same{}",
+                                  interface.name, session.error().message, advice)};
+  if (session && *session && (*session)->needs(interface.name) && !forced.session)
     return refuse(fmt::format("{} carries this SSH session (from {}): --force-session moves it all the same{}",
-                              interface.name, session->peer, advice));
+                              interface.name, (*session)->peer, advice));
   if (!interface.default_route.empty() && !forced.default_route)
     return refuse(fmt::format("{} has the default route ({}): --force-default-route moves it all the same{}",
                               interface.name, interface.default_route, advice));
@@ -160,6 +166,7 @@ net::Result<NicFacts> find_nic(NicHost& host, const std::string& word) {
   NicFacts nic{std::move(*device), std::nullopt};
   if (!nic.device.interfaces.empty()) {
     auto interface = host.interface(nic.device.interfaces.front());
+    if (!interface && !is_absent(interface)) return interface.error();
     if (interface) nic.interface = std::move(*interface);
   }
   return nic;
@@ -200,7 +207,8 @@ net::Status check_unbind(NicHost& host, const NicRecord& record, const Forced& f
     return refuse(fmt::format("{} is in use by {} (pid {}): stop it first, or --force-stop does", record.pci,
                               users.front().name, users.front().pid));
   const auto twin = host.interface(record.twin());
-  if (!twin) return {};
+  if (is_absent(twin)) return {};
+  if (!twin) return twin.error();
   return check_cut(host, *twin, forced, "");
 }
 

@@ -128,7 +128,7 @@ std::vector<Process> LinuxHost::users(const net::PciDevice& device) {
   return found;
 }
 
-std::optional<SshSession> LinuxHost::session() {
+net::Result<std::optional<SshSession>> LinuxHost::session() {
   std::string connection;  // "198.51.100.7 51234 203.0.113.2 22"
   for (int pid = getpid(); pid > 1 && connection.empty(); pid = parent_of(paths_.proc, pid))
     connection = environment_of(paths_.proc, pid, "SSH_CONNECTION");
@@ -138,14 +138,15 @@ std::optional<SshSession> LinuxHost::session() {
   peer = peer.substr(0, peer.find('%'));  // fe80::1%eth0
   server = server.substr(0, server.find('%'));
   const auto address = net::Address::parse(peer);
-  if (!address) return std::nullopt;
+  if (!address) return std::optional<SshSession>();
   std::optional<net::Address> local;
   if (const auto parsed = net::Address::parse(server)) local = *parsed;
-  const std::string has_it = local ? interface_with(*local).value_or("") : "";
-  const auto source = has_it.empty() ? std::nullopt : local;
-  const std::string towards = interface_towards(*address, source).value_or("");
-  if (towards.empty() && has_it.empty()) return std::nullopt;
-  return SshSession{peer, towards, has_it};
+  const auto has_it = local ? interface_with(*local) : std::optional<std::string>();
+  if (!has_it) return has_it.error();
+  const auto towards = interface_towards(*address, *has_it ? local : std::nullopt);
+  if (!towards) return towards.error();
+  if (!*towards && !*has_it) return std::optional<SshSession>();
+  return std::optional(SshSession{peer, towards->value_or(""), has_it->value_or("")});
 }
 
 net::Status LinuxHost::set_override(const std::string& pci, const std::string& driver) {

@@ -22,7 +22,7 @@ class LinuxHost : public NicHost {
   uint32_t virtual_functions(const std::string& pci) override;
   std::vector<Process> users(const net::PciDevice& device) override;
   // By SSH_CONNECTION, of this process or, since sudo takes it away, of the nearest ancestor that has it.
-  std::optional<SshSession> session() override;
+  net::Result<std::optional<SshSession>> session() override;
 
   net::Status set_override(const std::string& pci, const std::string& driver) override;
   net::Status unbind(const std::string& pci) override;

@@ -186,7 +186,7 @@ std::vector<Step> steps_to_unbind(NicHost& host, const NicRecord& record) {
   const std::string twin = record.twin();
   // Before the addresses come back: the same route by two interfaces is none that can be trusted.
   steps.add(
-      fmt::format("remove {}", twin), [&host, twin] { return host.interface(twin).has_value(); },
+      fmt::format("remove {}", twin), [&host, twin] { return !is_absent(host.interface(twin)); },
       [&host, twin] { return host.remove_twin(twin); });
   steps.change_driver(record.driver, record.override_);
   if (record.interface.empty()) return steps.take();
@@ -284,6 +284,7 @@ net::Status NicMove::unbind(NicRecord record, const Forced& forced) {
   // What came to the twin meanwhile is the host's configuration as well, and what was taken from it is no more. One
   // that is down has lost its routes, and one of a move that was cut short has not got all.
   const auto twin = host_.interface(record.twin());
+  if (!twin && !is_absent(twin)) return twin.error();
   const bool had = !record.interface.empty() && twin;
   if (had && record.complete && twin->up) {
     record.addresses = twin->addresses;

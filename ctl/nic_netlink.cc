@@ -47,9 +47,11 @@ Named read_link(const nlmsghdr& message) {
 
 net::Result<std::vector<Named>> read_links(NetlinkSocket& socket) {
   std::vector<Named> links;
-  auto read = socket.dump(RTM_GETLINK, AF_UNSPEC, [&](const nlmsghdr& message) {
-    if (message.nlmsg_type == RTM_NEWLINK) links.push_back(read_link(message));
-  });
+  auto read = socket.dump_whole(
+      RTM_GETLINK, AF_UNSPEC, [&] { links.clear(); },
+      [&](const nlmsghdr& message) {
+        if (message.nlmsg_type == RTM_NEWLINK) links.push_back(read_link(message));
+      });
   if (!read) return read.error();
   return links;
 }
@@ -62,13 +64,13 @@ net::Result<LinkFacts> find_link(NetlinkSocket& socket, const std::string& name)
   return net::Error{net::Code::kNotFound, fmt::format("there is no interface {} here; see: ip link", name)};
 }
 
-std::optional<std::string> name_of(NetlinkSocket& socket, int index) {
+net::Result<std::optional<std::string>> name_of(NetlinkSocket& socket, int index) {
   const auto links = read_links(socket);
-  if (!links) return std::nullopt;
+  if (!links) return links.error();
   for (const Named& link : *links) {
-    if (link.facts.index == index) return link.name;
+    if (link.facts.index == index) return std::optional(link.name);
   }
-  return std::nullopt;
+  return std::optional<std::string>();
 }
 
 void put_ip(nlmsghdr* request, uint16_t type, const net::Address& address) {
@@ -126,7 +128,11 @@ net::Status set_up(const std::string& name, bool up) {
 
 net::Status read_addresses(NetlinkSocket& socket, int index, InterfaceState& state) {
   bool limited = false;
-  auto read = socket.dump(RTM_GETADDR, AF_UNSPEC, [&](const nlmsghdr& message) {
+  const auto begin = [&] {
+    state.addresses.clear();
+    limited = false;
+  };
+  auto read = socket.dump_whole(RTM_GETADDR, AF_UNSPEC, begin, [&](const nlmsghdr& message) {
     if (auto address = read_carried_address(message, index)) {
       const auto* info = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(&message));
       limited |= (info->ifa_flags & IFA_F_PERMANENT) == 0;
@@ -140,24 +146,40 @@ net::Status read_addresses(NetlinkSocket& socket, int index, InterfaceState& sta
   return read;
 }
 
+net::Result<std::vector<CarriedRoute>> routes_by(NetlinkSocket& socket, int index) {
+  std::vector<CarriedRoute> all;
+  for (const int family : {AF_INET, AF_INET6}) {
+    std::vector<CarriedRoute> found;
+    auto read = socket.dump_whole(
+        RTM_GETROUTE, static_cast<uint8_t>(family), [&] { found.clear(); },
+        [&](const nlmsghdr& message) {
+          if (auto route = read_carried_route(message, index)) found.push_back(std::move(*route));
+        });
+    if (!read) return read.error();
+    all.insert(all.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
+  }
+  return all;
+}
+
 net::Status read_routes(NetlinkSocket& socket, int index, InterfaceState& state) {
+  auto all = routes_by(socket, index);
+  if (!all) return all.error();
   size_t of_daemons = 0;
-  std::vector<Carried> by_gateway;
   // With one such address, no route can be counted on to follow from an address; those that do are there already.
   const bool kernels_too = std::any_of(state.addresses.begin(), state.addresses.end(), has_no_prefix_route);
-  const auto take = [&](const nlmsghdr& message) {
-    auto route = read_carried_route(message, index);
-    if (!route || (route->of_the_kernel && !kernels_too)) return;
-    if (route->is_default && state.default_route.empty()) state.default_route = route->route.text;
-    if (route->mixed) return state.mixed.push_back(std::move(route->route.text));
-    if (route->of_a_daemon) return void(of_daemons++);
-    // A gateway has to be reachable on the link first.
-    const bool on_link = route->route.text.find(" via ") == std::string::npos;
-    (on_link ? state.routes : by_gateway).push_back(std::move(route->route));
-  };
-  if (auto read = socket.dump(RTM_GETROUTE, AF_INET, take); !read) return read;
-  if (auto read = socket.dump(RTM_GETROUTE, AF_INET6, take); !read) return read;
-  state.routes.insert(state.routes.end(), by_gateway.begin(), by_gateway.end());
+  for (CarriedRoute& route : *all) {
+    if (route.of_the_kernel && !kernels_too) continue;
+    if (route.is_default && state.default_route.empty()) state.default_route = route.route.text;
+    if (route.mixed)
+      state.mixed.push_back(std::move(route.route.text));
+    else if (route.of_a_daemon)
+      of_daemons++;
+    else
+      state.routes.push_back(std::move(route.route));
+  }
+  // A gateway has to be reachable on the link first.
+  std::stable_partition(state.routes.begin(), state.routes.end(),
+                        [](const Carried& route) { return route.text.find(" via ") == std::string::npos; });
   if (of_daemons > 0)
     state.notes.push_back(
         fmt::format("{} routes of a routing daemon are left to it: it has to know the new interface", of_daemons));
@@ -182,9 +204,10 @@ net::Result<InterfaceState> read_interface(const std::string& name) {
   return state;
 }
 
-std::optional<std::string> interface_towards(const net::Address& address, const std::optional<net::Address>& source) {
+net::Result<std::optional<std::string>> interface_towards(const net::Address& address,
+                                                          const std::optional<net::Address>& source) {
   auto socket = NetlinkSocket::open(NetlinkSocket::Mode::kWait);
-  if (!socket) return std::nullopt;
+  if (!socket) return socket.error();
   NetlinkBatch batch;
   nlmsghdr* request = batch.add(RTM_GETROUTE, NLM_F_REQUEST, 1);
   auto* rt = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(request, sizeof(rtmsg)));
@@ -197,28 +220,33 @@ std::optional<std::string> interface_towards(const net::Address& address, const 
     put_ip(request, RTA_SRC, *source);
   }
   batch.commit();
-  if (auto sent = socket->send(batch); !sent) return std::nullopt;
+  if (auto sent = socket->send(batch); !sent) return sent.error();
   int index = 0;
   auto answered = socket->receive(1, [&](const nlmsghdr& message) {
     if (message.nlmsg_type == RTM_NEWROUTE)
       index = static_cast<int>(u32_of(find(attributes(payload(message), sizeof(rtmsg)), RTA_OIF)));
   });
-  return answered ? name_of(*socket, index) : std::nullopt;
+  if (!answered) return answered.error();
+  return name_of(*socket, index);
 }
 
-std::optional<std::string> interface_with(const net::Address& address) {
+net::Result<std::optional<std::string>> interface_with(const net::Address& address) {
   auto socket = NetlinkSocket::open(NetlinkSocket::Mode::kWait);
-  if (!socket) return std::nullopt;
+  if (!socket) return socket.error();
   int index = 0;
-  auto read = socket->dump(RTM_GETADDR, AF_UNSPEC, [&](const nlmsghdr& message) {
-    const auto bytes = payload(message);
-    const auto info = value_of<ifaddrmsg>(bytes);
-    if (!info || message.nlmsg_type != RTM_NEWADDR) return;
-    const auto found = attributes(bytes, sizeof *info);
-    const auto local = address_of(find(found, IFA_LOCAL));
-    if ((local ? local : address_of(find(found, IFA_ADDRESS))) == address) index = static_cast<int>(info->ifa_index);
-  });
-  return read ? name_of(*socket, index) : std::nullopt;
+  auto read = socket->dump_whole(
+      RTM_GETADDR, AF_UNSPEC, [&] { index = 0; },
+      [&](const nlmsghdr& message) {
+        const auto bytes = payload(message);
+        const auto info = value_of<ifaddrmsg>(bytes);
+        if (!info || message.nlmsg_type != RTM_NEWADDR) return;
+        const auto found = attributes(bytes, sizeof *info);
+        const auto local = address_of(find(found, IFA_LOCAL));
+        if ((local ? local : address_of(find(found, IFA_ADDRESS))) == address)
+          index = static_cast<int>(info->ifa_index);
+      });
+  if (!read) return read.error();
+  return name_of(*socket, index);
 }
 
 net::Status rename_interface(const std::string& from, const std::string& to) {

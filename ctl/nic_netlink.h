@@ -1,5 +1,6 @@
 // The kernel's interfaces by rtnetlink, for moving a NIC: what one has, and giving it to another. Opens a socket a
-// call: nothing here is frequent.
+// call: nothing here is frequent. What is read decides what is cut and what is carried over, so it is whole or an error
+// (kUnavailable: it changed all the time).
 #pragma once
 
 #include <optional>
@@ -12,10 +13,10 @@ namespace lb::ctl {
 // ERRORS: kNotFound: no such interface here.
 net::Result<InterfaceState> read_interface(const std::string& name);
 // The interface by which the kernel would send to an address, from `source` if that is given; none: it would not.
-std::optional<std::string> interface_towards(const net::Address& address,
-                                             const std::optional<net::Address>& source = std::nullopt);
+net::Result<std::optional<std::string>> interface_towards(const net::Address& address,
+                                                          const std::optional<net::Address>& source = std::nullopt);
 // The interface that has an address; none: it is none of this machine's.
-std::optional<std::string> interface_with(const net::Address& address);
+net::Result<std::optional<std::string>> interface_with(const net::Address& address);
 
 net::Status rename_interface(const std::string& from, const std::string& to);
 // Changes only what differs.

@@ -95,6 +95,7 @@ class FakeHost : public NicHost {
     return std::nullopt;
   }
   net::Result<InterfaceState> interface(const std::string& name) override {
+    if (restless) return *restless;
     const auto it = interfaces_.find(name);
     if (it == interfaces_.end() || (now_ < appears_ && name == "eth0")) return absent(name);
     return it->second;
@@ -106,7 +107,10 @@ class FakeHost : public NicHost {
   std::vector<std::string> uppers(const std::string&) override { return upper_names; }
   uint32_t virtual_functions(const std::string&) override { return functions; }
   std::vector<Process> users(const net::PciDevice&) override { return processes; }
-  std::optional<SshSession> session() override { return ssh; }
+  net::Result<std::optional<SshSession>> session() override {
+    if (restless) return *restless;
+    return ssh;
+  }
 
   net::Status set_override(const std::string& pci, const std::string& driver) override {
     return step([&] { devices_.at(pci).driver_override = driver; });
@@ -193,6 +197,7 @@ class FakeHost : public NicHost {
   uint32_t functions = 0;
   std::vector<Process> processes;
   std::optional<SshSession> ssh;
+  std::optional<net::Error> restless;  // why interfaces cannot be read
   std::chrono::milliseconds appear_delay{0};
   std::function<void()> while_asleep;
   std::chrono::milliseconds now_{1'000};

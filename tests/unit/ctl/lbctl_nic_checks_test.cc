@@ -118,6 +118,37 @@ TEST(NicChecks, EachForceCarriesItsOwn) {
   EXPECT_FALSE(check(host, "wan", {.default_route = true})) << "but came to its address";
 }
 
+// Not taken for "there is none".
+TEST(NicChecks, WhatCannotBeReadMovesNothing) {
+  FakeHost host;
+  host.restless = net::Error{net::Code::kUnavailable, "interfaces changed all the time"};
+  const auto found = find_nic(host, FakeHost::kPci);
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().message, host.restless->message);
+  host.restless.reset();
+  const NicFacts nic = find_nic(host, FakeHost::kPci).value();
+  host.restless = net::Error{net::Code::kUnavailable, "interfaces changed all the time"};
+  EXPECT_EQ(check_bind(host, nic, "wan", {}).error().message, host.restless->message) << "is the twin's name free?";
+  NicRecord record;
+  record.pci = FakeHost::kPci;
+  record.port = "wan";
+  host.processes = {{4711, "lbd"}};
+  EXPECT_EQ(check_unbind(host, record, {.stop = true}).error().message, host.restless->message) << "what does it cut?";
+}
+
+TEST(NicChecks, ASessionThatCannotBeToldIsNotCut) {
+  struct Blind : FakeHost {
+    net::Result<std::optional<SshSession>> session() override {
+      return net::Error{net::Code::kUnavailable, "addresses changed all the time"};
+    }
+  } host;
+  const auto checked = check(host);
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().message.find("whether eth0 carries this SSH session cannot be told: addresses changed"), 0u)
+      << checked.error().message;
+  EXPECT_TRUE(check(host, "wan", {.session = true}));
+}
+
 TEST(NicChecks, AGroupWhoseOthersAreFreeIsFine) {
   FakeHost host;
   net::PciDevice other = host.nic();
@@ -247,9 +278,9 @@ TEST_F(LinuxHostTest, FindsTheSessionOfAnAncestor) {
   write("proc/77/stat", "77 (a) name) S 78 1 1");
   write("proc/77/environ", "");
   write("proc/78/stat", "78 (bash) S 1 1 1");
-  EXPECT_FALSE(host_.session());
+  EXPECT_FALSE(host_.session().value());
   write("proc/78/environ", std::string("A=b\0SSH_CONNECTION=127.0.0.1 5 127.0.0.1 22\0", 44));
-  const auto session = host_.session();
+  const auto session = host_.session().value();
   ASSERT_TRUE(session);
   EXPECT_EQ(session->peer, "127.0.0.1");
   EXPECT_EQ(session->interface, "lo");

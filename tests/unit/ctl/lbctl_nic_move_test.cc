@@ -132,6 +132,16 @@ TEST_F(NicMoveTest, ATwinThatIsDownOrUnfinishedDoesNotSayWhatThereIs) {
   }
 }
 
+TEST_F(NicMoveTest, ATwinThatCannotBeReadIsNotTakenForNone) {
+  const std::string moved = bound();
+  host_.restless = net::Error{net::Code::kUnavailable, "interfaces changed all the time"};
+  const auto refused = unbind();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, host_.restless->message);
+  EXPECT_EQ(host_.picture(), moved);
+  EXPECT_TRUE(saved()->complete);
+}
+
 TEST(NicMoveFaults, WhateverStepOfBindFailsEverythingIsAsBefore) {
   for (const auto fault : {FakeHost::Fault::kBefore, FakeHost::Fault::kAfter}) {
     size_t failed = 0;

@@ -2,13 +2,17 @@
 // a TAP, since what counts here is what the kernel tells and takes.
 #include "ctl/nic_netlink.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
 #include <sched.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
+#include "ctl/netlink_socket.h"
 #include "ctl/nic_host.h"
 #include "ctl/nic_move.h"
 
@@ -166,25 +170,60 @@ TEST_F(NicNetlinkTest, OnlyATapIsRemovedAsATwin) {
 }
 
 TEST_F(NicNetlinkTest, TheWayToAnAddress) {
-  EXPECT_EQ(interface_towards(net::Address::parse("203.0.113.77").value()), "nic0");
-  EXPECT_EQ(interface_towards(net::Address::parse("8.8.8.8").value()), "nic0");
-  EXPECT_EQ(interface_towards(net::Address::parse("127.0.0.1").value()), "lo");
-  EXPECT_EQ(interface_towards(net::Address::parse("2001:db8:2::1").value()), "nic0");
+  EXPECT_EQ(interface_towards(net::Address::parse("203.0.113.77").value()).value(), "nic0");
+  EXPECT_EQ(interface_towards(net::Address::parse("8.8.8.8").value()).value(), "nic0");
+  EXPECT_EQ(interface_towards(net::Address::parse("127.0.0.1").value()).value(), "lo");
+  EXPECT_EQ(interface_towards(net::Address::parse("2001:db8:2::1").value()).value(), "nic0");
   ASSERT_TRUE(run("ip route del default"));
-  EXPECT_EQ(interface_towards(net::Address::parse("8.8.8.8").value()), std::nullopt);
+  EXPECT_EQ(interface_towards(net::Address::parse("8.8.8.8").value()).value(), std::nullopt);
 }
 
 TEST_F(NicNetlinkTest, TheInterfaceOfAnAddressAndTheWayFromIt) {
   const auto parse = [](const char* text) { return net::Address::parse(text).value(); };
-  EXPECT_EQ(interface_with(parse("203.0.113.3")), "nic0");
-  EXPECT_EQ(interface_with(parse("10.1.0.1")), "nic0");
-  EXPECT_EQ(interface_with(parse("10.1.0.2")), std::nullopt) << "the peer's";
-  EXPECT_EQ(interface_with(parse("2001:db8:1::2")), "nic0");
-  EXPECT_EQ(interface_with(parse("203.0.113.77")), std::nullopt);
+  EXPECT_EQ(interface_with(parse("203.0.113.3")).value(), "nic0");
+  EXPECT_EQ(interface_with(parse("10.1.0.1")).value(), "nic0");
+  EXPECT_EQ(interface_with(parse("10.1.0.2")).value(), std::nullopt) << "the peer's";
+  EXPECT_EQ(interface_with(parse("2001:db8:1::2")).value(), "nic0");
+  EXPECT_EQ(interface_with(parse("203.0.113.77")).value(), std::nullopt);
   ASSERT_TRUE(run("ip tuntap add other mode tap && ip link set other up && ip address add 10.3.0.1/24 dev other"));
   ASSERT_TRUE(run("ip route add default via 10.3.0.2 table 77 && ip rule add from 10.3.0.1 lookup 77"));
-  EXPECT_EQ(interface_towards(parse("8.8.8.8")), "nic0");
-  EXPECT_EQ(interface_towards(parse("8.8.8.8"), parse("10.3.0.1")), "other") << "policy routing by the source";
+  EXPECT_EQ(interface_towards(parse("8.8.8.8")).value(), "nic0");
+  EXPECT_EQ(interface_towards(parse("8.8.8.8"), parse("10.3.0.1")).value(), "other") << "policy routing by the source";
+}
+
+// A dump of several parts, with a change after the first of them in each of the first `changes` tries.
+net::Status read_with_changes(int changes, std::vector<int>& indexes) {
+  auto socket = NetlinkSocket::open(NetlinkSocket::Mode::kWait);
+  if (!socket) return socket.error();
+  bool first = false;
+  return socket->dump_whole(
+      RTM_GETLINK, AF_UNSPEC,
+      [&] {
+        indexes.clear();
+        first = true;
+      },
+      [&](const nlmsghdr& message) {
+        if (first && changes > 0) {
+          EXPECT_TRUE(run(fmt::format("ip link add change{} type veth", changes--)));
+        }
+        first = false;
+        indexes.push_back(static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(&message))->ifi_index);
+      });
+}
+
+TEST_F(NicNetlinkTest, WhatChangesWhileItIsReadIsReadAgainOrRefused) {
+  std::string many;
+  for (int i = 0; i < 100; i++) many += fmt::format("link add many{} type veth\n", i);
+  ASSERT_TRUE(run("printf '" + many + "' | ip -batch -"));
+  std::vector<int> indexes;
+  const auto once = read_with_changes(2, indexes);
+  ASSERT_TRUE(once) << once.error().message;
+  EXPECT_EQ(indexes.size(), 2u + 2 * 102) << "lo, nic0, the many and two more pairs; each once";
+  const auto always = read_with_changes(100, indexes);
+  ASSERT_FALSE(always);
+  EXPECT_EQ(always.error().code, net::Code::kUnavailable);
+  EXPECT_NE(always.error().message.find("interfaces changed each of 10 times"), std::string::npos)
+      << always.error().message;
 }
 
 TEST_F(NicNetlinkTest, WhatTheKernelRefusesIsASentence) {
