@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -108,6 +110,21 @@ bool interface_link_up(const std::string& name) {
   Request request(name);
   if (!request.call(SIOCGIFFLAGS)) return false;
   return (request.answer().ifr_flags & IFF_UP) != 0 && (request.answer().ifr_flags & IFF_RUNNING) != 0;
+}
+
+// A line an interface: "  eth0: " and 16 numbers: bytes, packets, errs, drop and four more received, as many sent.
+std::optional<uint64_t> interface_tx_dropped(const std::string& name) {
+  constexpr int kSentDrop = 8 + 3;
+  std::ifstream file("/proc/thread-self/net/dev");
+  for (std::string line; std::getline(file, line);) {
+    const size_t start = line.find_first_not_of(' '), colon = line.rfind(':');
+    if (colon == std::string::npos || line.substr(start, colon - start) != name) continue;
+    std::istringstream numbers(line.substr(colon + 1));
+    uint64_t value = 0;
+    for (int i = 0; i <= kSentDrop; i++) numbers >> value;
+    if (numbers) return value;
+  }
+  return std::nullopt;
 }
 
 net::Status set_interface_mac(const std::string& name, const net::Mac& mac) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,9 @@ std::vector<std::string> interface_names();
 // ERRORS: kNotFound, kPermission, kIo.
 net::Result<KernelInterface> query_interface(const std::string& name);
 bool interface_link_up(const std::string& name);  // up, with carrier
+// Packets that the kernel wanted to send by it and lost, since it was made (/proc/net/dev: that of the caller's network
+// namespace, which /sys need not show). None: no such interface.
+std::optional<uint64_t> interface_tx_dropped(const std::string& name);
 // What is so already is left alone. ERRORS: kNotFound, kPermission, kIo.
 net::Status set_interface_mac(const std::string& name, const net::Mac& mac);
 net::Status set_interface_mtu(const std::string& name, uint16_t mtu);

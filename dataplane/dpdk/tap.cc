@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -52,6 +53,7 @@ net::Result<std::unique_ptr<Tap>> Tap::open(const std::string& name, const net::
   name.copy(request.ifr_name, IFNAMSIZ - 1);
   request.ifr_flags = IFF_TAP | IFF_NO_PI;
   if (ioctl(fd, TUNSETIFF, &request) != 0) return attach_error(name, errno);
+  tap->dropped_before_ = interface_tx_dropped(name).value_or(0);
   // In the kernel's eyes attaching plugs the cable in.
   if (net::Status set = tap->set_carrier(false); !set) return set.error();
   if (ioctl(fd, TUNSETOFFLOAD, 0) != 0) return attach_error(name, errno);
@@ -95,6 +97,10 @@ size_t Tap::read(uint8_t* to, size_t room) noexcept {
   const std::array<iovec, 2> pieces = {iovec{to, room}, iovec{&behind, 1}};
   const ssize_t n = ::readv(fd_, pieces.data(), static_cast<int>(pieces.size()));
   return n > 0 ? static_cast<size_t>(n) : 0;
+}
+
+uint64_t Tap::dropped() const {
+  return std::max(interface_tx_dropped(name_).value_or(0), dropped_before_) - dropped_before_;
 }
 
 bool Tap::write(const iovec* pieces, int count) noexcept {

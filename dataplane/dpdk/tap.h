@@ -35,6 +35,8 @@ class Tap {
   void keep_no_more();  // undoes keep() of a new one
   // RETURNS: bytes of the frame, more than `room` when it was cut; 0: none waits.
   size_t read(uint8_t* to, size_t room) noexcept;
+  // Frames that the kernel wanted to send and lost since open(): its queue in front of read() was full.
+  uint64_t dropped() const;
   bool write(const iovec* pieces, int count) noexcept;  // false: the interface is down, or the kernel has no memory
 
  private:
@@ -43,6 +45,7 @@ class Tap {
   std::string name_;
   int fd_;
   bool adopted_;
+  uint64_t dropped_before_ = 0;  // open()
 };
 
 }  // namespace lb::dpdk

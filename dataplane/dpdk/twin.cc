@@ -48,11 +48,11 @@ Twin::~Twin() {
   if (spares_ > 0) rte_pktmbuf_free_bulk(spare_.data(), spares_);
 }
 
-TwinCounters Twin::counters() const noexcept {
+TwinCounters Twin::counters() const {
   return {.to_kernel = to_kernel_.load(std::memory_order_relaxed),
           .to_kernel_lost = to_kernel_lost_.load(std::memory_order_relaxed),
           .from_kernel = from_kernel_count_.load(std::memory_order_relaxed),
-          .from_kernel_lost = from_kernel_lost_.load(std::memory_order_relaxed)};
+          .from_kernel_lost = from_kernel_lost_.load(std::memory_order_relaxed) + tap_->dropped()};
 }
 
 void Twin::follow_link() {

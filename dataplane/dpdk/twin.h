@@ -54,7 +54,7 @@ class Twin {
   const PuntRings& punts() const noexcept { return punts_; }
   rte_ring* from_kernel() const noexcept { return from_kernel_.get(); }  // a worker sends what lies here
   bool link_up() const noexcept { return link_up_.load(std::memory_order_relaxed); }
-  TwinCounters counters() const noexcept;
+  TwinCounters counters() const;  // asks the kernel too
 
   void follow_link();     // carrier: as the port's link is now
   bool carry() noexcept;  // some packets each way, if there are any. RETURNS: whether there were

@@ -16,6 +16,8 @@
 
 #include <fmt/format.h>
 #include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
 
 #include "tests/unit/dpdk/engine_world.h"
 
@@ -299,6 +301,35 @@ TEST_F(Twins, SendsNoFrameThatIsCut) {
   const auto next = sent(is_udp);
   ASSERT_TRUE(next);
   EXPECT_EQ(next->size(), 142u) << "the frame after it";
+}
+
+// Nobody takes what the kernel sends: its queue is full, and it counts what it lost by itself.
+TEST_F(Twins, CountsWhatTheKernelLostInFrontOfIt) {
+  ASSERT_EQ(std::system("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6"), 0);  // nothing but the test's frames
+  wan_ = std::make_unique<testing::RingPort>("wan", uint16_t{1}, uint16_t{1}, must(net::Mac::parse(packet::kPortMac)));
+  const auto device =
+      must(Device::open({.name = wan_->device(), .arguments = {}, .workers = 1, .pool = buffers_.pool()}, eal_));
+  const TwinOptions options{.name = "lbd-wan", .mac = {}, .largest_frame = kBufferRoom, .pool = buffers_.pool()};
+  auto twin = must(Twin::open(options, *device));
+  give_address();
+  ASSERT_EQ(ip(fmt::format("neigh replace {} lladdr {} dev lbd-wan", kPeer, packet::kRouterMac)), 0);
+  for (int i = 0; i < 3000; i++) send_udp(10);
+  EXPECT_EQ(twin->counters().from_kernel, 0u);
+  const uint64_t lost = twin->counters().from_kernel_lost;
+  EXPECT_GT(lost, 0u);
+  while (twin->carry())
+    for (void* frame = nullptr; rte_ring_dequeue(twin->from_kernel(), &frame) == 0;)
+      rte_pktmbuf_free(static_cast<rte_mbuf*>(frame));
+  EXPECT_EQ(twin->counters().from_kernel + lost, 3000u);
+  EXPECT_EQ(twin->counters().from_kernel_lost, lost);
+
+  ASSERT_TRUE(twin->keep());
+  twin.reset();
+  twin = must(Twin::open(options, *device));
+  EXPECT_TRUE(twin->adopted());
+  EXPECT_EQ(twin->counters().from_kernel_lost, 0u) << "that was before";
+  twin.reset();
+  ASSERT_EQ(std::system("echo 0 >/proc/sys/net/ipv6/conf/default/disable_ipv6"), 0);
 }
 
 TEST_F(Twins, SurvivesThatItsInterfaceIsRemoved) {
