@@ -17,6 +17,7 @@ using nlohmann::json;
 struct ConfigArgs {
   std::string file;
   std::optional<uint64_t> remove;
+  bool host = false;
 };
 
 net::Result<model::Parsed> load(Session& session, const std::string& file) {
@@ -31,6 +32,30 @@ json problem_json(const model::Problem& p) {
           {"path", p.path}, {"message", p.message}, {"text", p.to_string()}};
 }
 
+// What the host lacks becomes problems as those of the document are. RETURNS: what is told of the host besides.
+json judge_host(const Session& session, const model::Parsed& parsed, json& problems) {
+  json host = {{"judged", true}, {"problems", 0}, {"notes", json::array()}};
+  size_t count = 0;
+  for (const host::Finding& finding : host::check_host(parsed.config.daemon, session.machine)) {
+    json found = problem_json(parsed.problem_of_daemon(finding.path, finding.message));
+    if (finding.kind == host::Finding::Kind::kNote) {
+      host["notes"].push_back(std::move(found));
+    } else {
+      problems.push_back(std::move(found));
+      count++;
+    }
+  }
+  host["problems"] = count;
+  return host;
+}
+
+// Why the host is not judged; empty: it can be.
+std::string why_not_judged(const ConfigArgs& args, const model::Parsed& parsed) {
+  if (args.host && !parsed.problems.empty()) return "the document's problems come first";
+  if (args.host && !parsed.has_daemon) return "the document has no section `daemon`";
+  return args.host ? "" : "`--host` does that, on the machine where lbd is to run";
+}
+
 int check(Session& session, const ConfigArgs& args) {
   auto parsed = load(session, args.file);
   if (!parsed) return session.fail(parsed.error());
@@ -43,8 +68,13 @@ int check(Session& session, const ConfigArgs& args) {
     result["pools"] = parsed->config.pools.size();
     result["backends"] = backends;
   }
+  result["host"] = nullptr;
+  if (const std::string why_not = why_not_judged(args, *parsed); why_not.empty())
+    result["host"] = judge_host(session, *parsed, result["problems"]);
+  else if (args.host || parsed->has_daemon)  // services alone are for any host
+    result["host"] = {{"judged", false}, {"why", why_not}};
   session.show(result, view_config_check);
-  return parsed->problems.empty() ? kDone : kRefused;
+  return result["problems"].empty() ? kDone : kRefused;
 }
 
 // The parameters that config.diff and config.apply share; a document with problems is refused here.
@@ -96,7 +126,9 @@ void add_config_commands(CLI::App& app, Session& session) {
   add_verb(noun, "show", "Print what runs, as `config apply` reads it", session,
            [&session] { return session.ask("config.show", json::object(), view_config); });
   filed(add_verb(noun, "check", "Check a file without lbd, root or a network card; exit 1 when it has problems",
-                 session, [&session, args] { return check(session, *args); }));
+                 session, [&session, args] { return check(session, *args); }))
+      .add_flag("--host", args->host,
+                "Judge this machine too: NICs, drivers, IOMMU, queues, MTU, XDP programs, huge pages, cores");
   filed(add_verb(noun, "diff", "Tell what `config apply` would change", session,
                  [&session, args] { return diff(session, *args); }));
   filed(add_verb(noun, "apply", "Replace all services and pools by those of a file", session,

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "ctl/render.h"
+#include "dataplane/host/host_check.h"
 #include "dataplane/net/result.h"
 
 namespace CLI {
@@ -66,6 +67,7 @@ class Session {
   ~Session();
 
   Options options;
+  host::Machine machine;        // that `config check --host` judges
   std::function<int()> action;  // what the named command does; set while the line is parsed
 
   // Asks, shows the result, RETURNS the exit code. view: how people read it.

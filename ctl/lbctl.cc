@@ -10,6 +10,7 @@
 #include "ctl/command_line.h"
 #include "ctl/nic_host.h"
 #include "xdp/decap.h"
+#include "xdp/interface.h"
 
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
@@ -19,6 +20,7 @@ int main(int argc, char** argv) {
   lb::ctl::PortTools tools{host};
   return lb::ctl::run_command_line(
       {argv + 1, argv + argc}, {std::cin, std::cout, std::cerr, colour},
-      {[&](CLI::App& app, lb::ctl::Session& session) { lb::ctl::add_port_commands(app, session, tools); },
+      {[](CLI::App&, lb::ctl::Session& session) { session.machine.xdp_use = lb::xdp::xdp_use; },
+       [&](CLI::App& app, lb::ctl::Session& session) { lb::ctl::add_port_commands(app, session, tools); },
        [&](CLI::App& app, lb::ctl::Session& session) { lb::ctl::add_decap_commands(app, session, *decap); }});
 }

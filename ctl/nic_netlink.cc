@@ -21,6 +21,7 @@ struct LinkFacts {
   int index = 0;
   net::Mac mac;
   uint32_t mtu = 0;
+  uint32_t least_mtu = 0, most_mtu = 0;  // 0: the driver names none
   unsigned flags = 0;
   std::string kind;  // "tun", "veth", ...; empty: a device
 };
@@ -42,6 +43,8 @@ Named read_link(const nlmsghdr& message) {
   link.facts.kind = text_value(find(attributes(find(found, IFLA_LINKINFO), 0), IFLA_INFO_KIND));
   link.facts.mac = value_of<net::Mac>(find(found, IFLA_ADDRESS)).value_or(net::Mac());
   link.facts.mtu = u32_of(find(found, IFLA_MTU));
+  link.facts.least_mtu = u32_of(find(found, IFLA_MIN_MTU));
+  link.facts.most_mtu = u32_of(find(found, IFLA_MAX_MTU));
   return link;
 }
 
@@ -247,6 +250,14 @@ net::Result<std::optional<std::string>> interface_with(const net::Address& addre
       });
   if (!read) return read.error();
   return name_of(*socket, index);
+}
+
+std::optional<host::MtuRange> mtu_range(const std::string& name) {
+  auto socket = NetlinkSocket::open(NetlinkSocket::Mode::kWait);
+  if (!socket) return std::nullopt;
+  const auto link = find_link(*socket, name);
+  if (!link || link->most_mtu == 0) return std::nullopt;
+  return host::MtuRange{link->least_mtu, link->most_mtu};
 }
 
 net::Status rename_interface(const std::string& from, const std::string& to) {

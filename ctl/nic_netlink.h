@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ctl/nic.h"
+#include "dataplane/host/kernel_interface.h"
 
 namespace lb::ctl {
 
@@ -17,6 +18,9 @@ net::Result<std::optional<std::string>> interface_towards(const net::Address& ad
                                                           const std::optional<net::Address>& source = std::nullopt);
 // The interface that has an address; none: it is none of this machine's.
 net::Result<std::optional<std::string>> interface_with(const net::Address& address);
+
+// None: no such interface, or a driver that names no largest one.
+std::optional<host::MtuRange> mtu_range(const std::string& name);
 
 net::Status rename_interface(const std::string& from, const std::string& to);
 // Changes only what differs.

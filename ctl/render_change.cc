@@ -67,10 +67,19 @@ void view_config(const json& c, Text& text) {
 
 void view_config_check(const json& c, Text& text) {
   const json& problems = member(c, "problems");
+  const json& host = member(c, "host");
   for (const json& p : problems) text.line(text_of(p, "text"));
-  if (!problems.empty()) return;
-  text.line(fmt::format("{}: valid: {}, {}, {}", text_of(c, "file"), plural(number_of(c, "services"), "service"),
-                        plural(number_of(c, "pools"), "pool"), plural(number_of(c, "backends"), "backend")));
+  for (const json& note : member(host, "notes")) text.line("note: " + text_of(note, "text"));
+  const std::string valid =
+      fmt::format("{}: valid: {}, {}, {}", text_of(c, "file"), plural(number_of(c, "services"), "service"),
+                  plural(number_of(c, "pools"), "pool"), plural(number_of(c, "backends"), "backend"));
+  if (flag_of(host, "judged") && !problems.empty())
+    return text.line(fmt::format("{}, but not on this host: {}", valid, plural(problems.size(), "problem")));
+  if (problems.empty()) text.line(valid);
+  if (flag_of(host, "judged"))
+    text.line("this host has what it needs");
+  else if (host.is_object())
+    text.line(fmt::format("this host was not judged: {}", text_of(host, "why")));
 }
 
 void view_digest(const json& d, Text& text) {

@@ -6,6 +6,7 @@
 
 #include "ctl/client.h"
 #include "ctl/command.h"
+#include "ctl/host_machine.h"
 #include "ctl/render_text.h"
 
 namespace lb::ctl {
@@ -43,7 +44,7 @@ Failure to_failure(const net::Error& error) {
       error.code == net::Code::kTimeout ? kTimedOut : kRefused, std::string(code_name(error.code)), error.message, {}};
 }
 
-Session::Session(Streams streams) : streams_(streams) {}
+Session::Session(Streams streams) : machine(this_machine()), streams_(streams) {}
 Session::~Session() = default;
 
 Renderer& Session::renderer() {

@@ -11,7 +11,16 @@
 #include <net/if.h>
 #include <unistd.h>
 
+#include "xdp/bpf_util.h"
+
 namespace lb::xdp {
+namespace {
+
+// Of owned_filter.bpf.c, as the kernel knows them.
+constexpr const char* kFilterProgram = "xsk_def_prog";
+constexpr const char* kFilterMap = "owned";
+
+}  // namespace
 
 net::Error no_such_interface(const std::string& ifname) {
   return {net::Code::kNotFound, fmt::format("no network interface '{}' here; see: ip link", ifname)};
@@ -45,6 +54,28 @@ std::string attached_program(const std::string& ifname) {
   const bool told = bpf_obj_get_info_by_fd(fd, &info, &length) == 0;
   close(fd);
   return told ? fmt::format("{}, id {}", info.name, id) : fmt::format("id {}", id);
+}
+
+std::string busy_with(const std::string& ifname, const std::string& program) {
+  return fmt::format(
+      "{} is busy: another XDP program is attached ({}); end the program that owns it, or detach it: ip link set dev "
+      "{} "
+      "xdp off",
+      ifname, program, ifname);
+}
+
+// Our filter vanishes with its process, so that one which is there belongs to an lbd that runs.
+model::XdpUse xdp_use(const std::string& ifname) {
+  using By = model::XdpUse::By;
+  const unsigned ifindex = if_nametoindex(ifname.c_str());
+  uint32_t id = 0;
+  if (ifindex == 0 || bpf_xdp_query_id(static_cast<int>(ifindex), 0, &id) != 0 || id == 0) return {};
+  const auto program = program_info(id);
+  if (!program)
+    return {By::kUntold,
+            fmt::format("an XDP program is attached to {} (id {}), and only root may know whose it is", ifname, id)};
+  if (program->name == kFilterProgram && open_map(*program, kFilterMap)) return {By::kLbd, ""};
+  return {By::kOther, busy_with(ifname, fmt::format("{}, id {}", program->name, id))};
 }
 
 net::Error bpf_error(const std::string& what, int error) {

@@ -53,11 +53,7 @@ int link_xdp(int program_fd, unsigned ifindex, uint32_t mode) {
 }
 
 net::Error attach_error(const std::string& ifname, int error) {
-  if (error == EBUSY || error == EEXIST)
-    return {net::Code::kUnavailable,
-            fmt::format("{} is busy: another XDP program is attached ({}); end the program that owns it, or detach it: "
-                        "ip link set dev {} xdp off",
-                        ifname, attached_program(ifname), ifname)};
+  if (error == EBUSY || error == EEXIST) return {net::Code::kUnavailable, busy_with(ifname, attached_program(ifname))};
   return bpf_error(fmt::format("{}: attaching the AF_XDP filter", ifname), error);
 }
 

@@ -6,19 +6,18 @@
 #include <memory>
 #include <string>
 
+#include "dataplane/host/sizes.h"
 #include "dataplane/net/result.h"
 
 struct rte_mempool;
 
 namespace lb::dpdk {
 
-// Bytes of a buffer behind the headroom. 3,584: with headers, headroom and what XDP reserves it stays below the 4 KB
-// that an AF_XDP chunk may have.
-inline constexpr uint16_t kBufferRoom = 3584;
-// Largest frame that AF_XDP delivers into such a buffer: the room less the 256 bytes in front that XDP keeps.
-inline constexpr uint16_t kAfXdpFrame = kBufferRoom - 256;
-inline constexpr uint16_t kHeadroom = 128;      // RTE_PKTMBUF_HEADROOM; the longest outer header is 40
-inline constexpr uint32_t kBufferBytes = 4096;  // of memory for one buffer, headers included
+using host::kAfXdpFrame;
+using host::kBufferBytes;
+using host::kBufferRoom;
+
+inline constexpr uint16_t kHeadroom = 128;  // RTE_PKTMBUF_HEADROOM; the longest outer header is 40
 
 class Buffers {
  public:

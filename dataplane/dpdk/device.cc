@@ -12,7 +12,8 @@
 #include <rte_ethdev.h>
 #include <rte_log.h>
 
-#include "dataplane/dpdk/pci_port.h"
+#include "dataplane/host/pci_port.h"
+#include "dataplane/host/port_plan.h"
 
 namespace lb::dpdk {
 namespace {
@@ -57,7 +58,7 @@ net::Result<std::unique_ptr<Device>> Device::open(const DeviceOptions& options, 
   std::string created;
   const bool nic = options.nic_mtu != 0;
   const bool found = rte_eth_dev_get_port_by_name(options.name.c_str(), &id) == 0;
-  if (!found && nic) return pci_device_not_taken(options.name, eal.complaints_at_start());
+  if (!found && nic) return host::pci_device_not_taken(options.name, eal.complaints_at_start());
   if (!found) {
     const int failed = rte_vdev_init(options.name.c_str(), options.arguments.c_str());
     // The bus answers 1 or -1, without a word, when no driver knows the name.
@@ -85,9 +86,7 @@ net::Status Device::configure(const DeviceOptions& o) {
   rte_eth_dev_info info = {};
   if (const int error = rte_eth_dev_info_get(id_, &info); error != 0) return failed("does not describe itself", error);
   if (o.nic_mtu != 0 && (o.nic_mtu < info.min_mtu || o.nic_mtu > info.max_mtu))
-    return net::Error{net::Code::kInvalid,
-                      fmt::format("mtu {} is not possible: the device takes {} to {}; set the port's mtu in that range",
-                                  o.nic_mtu, info.min_mtu, info.max_mtu)};
+    return net::Error{net::Code::kInvalid, host::mtu_not_possible(o.nic_mtu, {info.min_mtu, info.max_mtu})};
   rx_queues_ = std::max<uint16_t>(1, std::min(info.max_rx_queues, o.workers));
   tx_queues_ = std::max<uint16_t>(1, std::min(info.max_tx_queues, o.workers));
   // TAP's RSS is of flow rules only: without one the kernel chooses the queue, and moves flows.

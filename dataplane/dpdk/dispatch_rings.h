@@ -11,14 +11,14 @@
 
 #include "dataplane/dpdk/dispatch.h"
 #include "dataplane/dpdk/queues.h"
+#include "dataplane/host/sizes.h"
 #include "dataplane/net/result.h"
 
 struct rte_ring;
 
 namespace lb::dpdk {
 
-// Packets that a ring between two workers holds: what comes in a millisecond, the longest idle sleep, at 1 M packets/s.
-inline constexpr uint32_t kRing = 1024;
+using host::kRing;
 
 struct RingDelete {
   void operator()(rte_ring* ring) const noexcept;

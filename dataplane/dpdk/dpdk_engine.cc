@@ -38,7 +38,7 @@ int worker_main(void* worker) {
 
 net::Result<EalOptions> eal_options(const model::Daemon& daemon, Log log) {
   if (net::Status cores = check_cores(daemon.workers); !cores) return cores.error();
-  const auto plans = plan_ports(daemon.ports);
+  const auto plans = host::plan_ports(daemon.ports);
   if (!plans) return plans.error();
   return EalOptions{.workers = daemon.workers,
                     .huge_pages = daemon.huge_pages,
@@ -57,7 +57,7 @@ DpdkEngine::DpdkEngine(const model::Daemon& daemon, Eal& eal, Log log)
 net::Result<std::unique_ptr<DpdkEngine>> DpdkEngine::start(const model::Daemon& daemon, Eal& eal,
                                                            model::OwnedFilterFactory& filters, Log log,
                                                            const FlowOptions& flows, TwinsFor twins) {
-  const auto plans = plan_ports(daemon.ports, twins);
+  const auto plans = host::plan_ports(daemon.ports, twins);
   if (!plans) return plans.error();
   std::unique_ptr<DpdkEngine> engine(new DpdkEngine(daemon, eal, std::move(log)));
   if (net::Status opened = engine->open_flows(flows); !opened) return opened.error();

@@ -1,6 +1,5 @@
 #include "dataplane/dpdk/eal.h"
 
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,25 +18,14 @@
 #include <rte_log.h>
 #include <rte_version.h>
 
+#include "dataplane/host/huge_pages.h"
+
 namespace lb::dpdk {
 
 namespace {
 
 constexpr const char* kPrefix = "lbd-";  // of the run-time folder's name; the process id follows
 constexpr size_t kMaxComplaints = 2000;  // bytes of DPDK's lines kept for a sentence
-
-uint64_t read_number(const std::string& path) {
-  std::ifstream file(path);
-  uint64_t value = 0;
-  file >> value;
-  return value;
-}
-
-uint64_t free_huge_mb() {
-  const std::string folder = "/sys/kernel/mm/hugepages/";
-  return read_number(folder + "hugepages-2048kB/free_hugepages") * 2 +
-         read_number(folder + "hugepages-1048576kB/free_hugepages") * 1024;
-}
 
 std::string runtime_base() {
   const char* given = getenv("RUNTIME_DIRECTORY");  // systemd.exec(5); DPDK looks there too
@@ -93,13 +81,11 @@ std::vector<std::string> arguments(const EalOptions& o, bool huge) {
 
 net::Result<bool> choose_huge_pages(const EalOptions& o) {
   if (o.huge_pages == model::HugePages::kOff) return false;
-  const uint64_t free_mb = free_huge_mb();
+  const uint64_t free_mb = host::free_huge_mb();
   if (free_mb >= o.memory_mb) return true;
   if (o.huge_pages == model::HugePages::kAuto) return false;
   return net::Error{net::Code::kUnavailable,
-                    fmt::format("daemon.dpdk.huge-pages is on, but of the {} MB needed {} MB are free; reserve them: "
-                                "sysctl -w vm.nr_hugepages={} (or set huge-pages: auto)",
-                                o.memory_mb, free_mb, o.memory_mb / 2 + 1)};
+                    "daemon.dpdk.huge-pages: " + host::too_few_huge_pages(o.memory_mb, free_mb)};
 }
 
 net::Error init_error(int error, const EalOptions& o, bool huge, const std::string& complaints) {
@@ -151,44 +137,6 @@ struct Eal::LogStream {
   std::string line, complaints;
 };
 
-std::vector<uint32_t> allowed_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  // Process 0 is this thread; once DPDK runs, the thread's set is narrower than what the process was given.
-  static const std::vector<uint32_t> cores = [&] {
-    std::vector<uint32_t> found;
-    if (sched_getaffinity(0, sizeof(set), &set) == 0)
-      for (uint32_t c = 0; c < CPU_SETSIZE; c++)
-        if (CPU_ISSET(c, &set)) found.push_back(c);
-    return found;
-  }();
-  return cores;
-}
-
-std::string cores_text(const std::vector<uint32_t>& cores) {
-  std::string text;
-  for (size_t i = 0; i < cores.size();) {
-    size_t last = i;
-    while (last + 1 < cores.size() && cores[last + 1] == cores[last] + 1) last++;
-    if (!text.empty()) text += ',';
-    text += last == i ? fmt::format("{}", cores[i]) : fmt::format("{}-{}", cores[i], cores[last]);
-    i = last + 1;
-  }
-  return text;
-}
-
-net::Status check_cores(const std::vector<uint32_t>& workers) {
-  const std::vector<uint32_t> allowed = allowed_cores();
-  const auto online = static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_CONF));
-  for (const uint32_t core : workers) {
-    if (std::binary_search(allowed.begin(), allowed.end(), core)) continue;
-    const char* rule = core >= online ? "is not on this machine" : "is not allowed to this process";
-    return net::Error{net::Code::kInvalid,
-                      fmt::format("daemon.dpdk.workers: core {} {}; there are {}", core, rule, cores_text(allowed))};
-  }
-  return {};
-}
-
 Eal::Eal() = default;
 
 net::Result<std::unique_ptr<Eal>> Eal::init(const EalOptions& options) {
@@ -210,10 +158,7 @@ net::Result<std::unique_ptr<Eal>> Eal::init(const EalOptions& options) {
   eal->initialised_ = true;
   eal->complaints_at_start_ = eal->take_complaints();
   if (!*huge && options.huge_pages == model::HugePages::kAuto && !options.pci.empty() && options.log)
-    options.log(
-        fmt::format("NICs are driven without huge pages, which is slower; reserve them: sysctl -w "
-                    "vm.nr_hugepages={}",
-                    options.memory_mb / 2 + 1));
+    options.log(host::nics_without_huge_pages(options.memory_mb));
   return eal;
 }
 

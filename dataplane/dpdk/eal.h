@@ -10,10 +10,15 @@
 #include <string_view>
 #include <vector>
 
+#include "dataplane/host/cores.h"
 #include "dataplane/model/config.h"
 #include "dataplane/net/result.h"
 
 namespace lb::dpdk {
+
+using host::allowed_cores;
+using host::check_cores;
+using host::cores_text;
 
 // One line without newline: what DPDK warns of, and what we decided by ourselves. Called from any thread.
 using Log = std::function<void(std::string_view line)>;
@@ -51,12 +56,5 @@ class Eal {
   bool huge_pages_ = false;
   bool initialised_ = false;
 };
-
-// Cores that this process may run on. 0-based, sorted.
-std::vector<uint32_t> allowed_cores();
-// ERRORS: kInvalid with the core, the rule and what there is.
-net::Status check_cores(const std::vector<uint32_t>& workers);
-// "0-1,4"
-std::string cores_text(const std::vector<uint32_t>& cores);
 
 }  // namespace lb::dpdk

@@ -9,18 +9,6 @@
 namespace lb::dpdk {
 namespace {
 
-std::string channels_command(const KernelInterface& i, uint32_t queues) {
-  return i.combined ? fmt::format("ethtool -L {} combined {}", i.name, queues)
-                    : fmt::format("ethtool -L {} rx {} tx {}", i.name, queues, queues);
-}
-
-std::string more_queues(uint32_t queues) {
-  return fmt::format(
-      "a virtual one may get {0} from its host (QEMU: queues={0} and mq=on; libvirt: <driver "
-      "queues='{0}'/>), else give lbd fewer workers",
-      queues);
-}
-
 bool is_af_xdp_possible(const PortPlan& plan, std::string& why) {
   const KernelInterface& i = *plan.interface;
   if (plan.largest_frame() > kAfXdpFrame) {
@@ -142,7 +130,7 @@ net::Status Port::open_af_packet(const PortContext& context) {
   filter_ = std::move(*filter);
   driver_ = filter_->description();
   kernel_copy_ = true;
-  largest_frame_ = af_packet_largest_frame(frame);
+  largest_frame_ = host::af_packet_largest_frame(frame);
   return {};
 }
 
@@ -204,12 +192,7 @@ std::optional<Relay> Port::twin_relay_of(uint32_t worker) const {
 // Empty: every worker has a receive queue, and a flow stays with one.
 std::string Port::why_software(size_t rx_queues) const {
   if (workers_ == 1) return {};
-  if (rx_queues < workers_) {
-    const std::string less = fmt::format("{} receive queue(s) for {} workers", rx_queues, workers_);
-    if (plan_.interface) return less + "; more, if the interface can: " + channels_command(*plan_.interface, workers_);
-    if (plan_.pci) return less + ", which is all that the NIC has; " + more_queues(workers_);
-    return less;
-  }
+  if (rx_queues < workers_) return host::too_few_queues(plan_, rx_queues, workers_);
   const Device& device = *devices_.front();
   return device.keeps_flows() ? "" : fmt::format("{} keeps no flow on one queue: {}", driver_, device.why_no_rss());
 }
@@ -256,7 +239,7 @@ model::PortCounters Port::counters() const {
   if (twin_) count_twin(c, *twin_);
   c.mac = mac_;
   c.mtu = plan_.mtu;
-  if (!twin_) c.link_up = plan_.interface ? interface_link_up(plan_.interface->name) : devices_[0]->link_up();
+  if (!twin_) c.link_up = plan_.interface ? host::interface_link_up(plan_.interface->name) : devices_[0]->link_up();
   for (const auto& device : devices_) {
     const DeviceCounters d = device->counters();
     c.queues = static_cast<uint16_t>(c.queues + device->rx_queues());

@@ -14,13 +14,18 @@
 #include "dataplane/dpdk/device.h"
 #include "dataplane/dpdk/dispatch_rings.h"
 #include "dataplane/dpdk/eal.h"
-#include "dataplane/dpdk/port_plan.h"
 #include "dataplane/dpdk/queues.h"
 #include "dataplane/dpdk/twin.h"
+#include "dataplane/host/port_plan.h"
 #include "dataplane/model/engine.h"
 #include "dataplane/model/owned_filter.h"
 
 namespace lb::dpdk {
+
+using host::KernelInterface;
+using host::OffloadsOff;
+using host::PortPlan;
+using host::TwinsFor;
 
 // Random, made at every start: which worker gets a flow is nobody's to foresee.
 struct DispatchKeys {

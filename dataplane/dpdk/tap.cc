@@ -14,7 +14,7 @@
 
 #include <fmt/format.h>
 
-#include "dataplane/dpdk/kernel_interface.h"
+#include "dataplane/host/kernel_interface.h"
 
 namespace lb::dpdk {
 namespace {
@@ -24,19 +24,13 @@ constexpr const char* kTun = "/dev/net/tun";
 net::Error open_error(int error) {
   if (error == EACCES || error == EPERM)
     return {net::Code::kPermission, fmt::format("{} may not be opened: {}; run as root", kTun, strerror(error))};
-  return {net::Code::kUnavailable,
-          fmt::format("the kernel's side of the port needs {}, which is not there ({}); load it: modprobe tun", kTun,
-                      strerror(error))};
+  return {net::Code::kUnavailable, host::no_tun(kTun, strerror(error))};
 }
 
 net::Error attach_error(const std::string& name, int error) {
   if (error == EBUSY)
     return {net::Code::kUnavailable, fmt::format("{} is in use by another process; see who: fuser {}", name, kTun)};
-  if (error == EINVAL)
-    return {net::Code::kExists,
-            fmt::format("there is an interface {} that is no TAP of lbd's kind; rename it, or remove "
-                        "it: ip link del {}",
-                        name, name)};
+  if (error == EINVAL) return {net::Code::kExists, host::no_tap_of_ours(name)};
   if (error == EPERM || error == EACCES)
     return {net::Code::kPermission, fmt::format("{} cannot be made: {}; run as root", name, strerror(error))};
   return {net::Code::kIo, fmt::format("{} cannot be made: {}", name, strerror(error))};
@@ -45,7 +39,7 @@ net::Error attach_error(const std::string& name, int error) {
 }  // namespace
 
 net::Result<std::unique_ptr<Tap>> Tap::open(const std::string& name, const net::Mac& mac, uint16_t mtu) {
-  const bool adopted = interface_exists(name);
+  const bool adopted = host::interface_exists(name);
   const int fd = ::open(kTun, O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return open_error(errno);
   std::unique_ptr<Tap> tap(new Tap(name, fd, adopted));
@@ -53,15 +47,15 @@ net::Result<std::unique_ptr<Tap>> Tap::open(const std::string& name, const net::
   name.copy(request.ifr_name, IFNAMSIZ - 1);
   request.ifr_flags = IFF_TAP | IFF_NO_PI;
   if (ioctl(fd, TUNSETIFF, &request) != 0) return attach_error(name, errno);
-  tap->dropped_before_ = interface_tx_dropped(name).value_or(0);
+  tap->dropped_before_ = host::interface_tx_dropped(name).value_or(0);
   // In the kernel's eyes attaching plugs the cable in.
   if (net::Status set = tap->set_carrier(false); !set) return set.error();
   if (ioctl(fd, TUNSETOFFLOAD, 0) != 0) return attach_error(name, errno);
   if (mac != net::Mac{})
-    if (net::Status set = set_interface_mac(name, mac); !set) return set.error();
-  if (net::Status set = set_interface_mtu(name, mtu); !set) return set.error();
+    if (net::Status set = host::set_interface_mac(name, mac); !set) return set.error();
+  if (net::Status set = host::set_interface_mtu(name, mtu); !set) return set.error();
   if (adopted) return tap;
-  if (net::Status set = set_interface_up(name); !set) return set.error();
+  if (net::Status set = host::set_interface_up(name); !set) return set.error();
   return tap;
 }
 
@@ -71,7 +65,7 @@ Tap::~Tap() {
 }
 
 net::Result<net::Mac> Tap::mac() const {
-  const auto interface = query_interface(name_);
+  const auto interface = host::query_interface(name_);
   if (!interface) return interface.error();
   return interface->mac;
 }
@@ -100,7 +94,7 @@ size_t Tap::read(uint8_t* to, size_t room) noexcept {
 }
 
 uint64_t Tap::dropped() const {
-  return std::max(interface_tx_dropped(name_).value_or(0), dropped_before_) - dropped_before_;
+  return std::max(host::interface_tx_dropped(name_).value_or(0), dropped_before_) - dropped_before_;
 }
 
 bool Tap::write(const iovec* pieces, int count) noexcept {

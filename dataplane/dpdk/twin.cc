@@ -11,8 +11,7 @@
 namespace lb::dpdk {
 namespace {
 
-// By PuntClass. The kernel's own queues behind a TAP hold as much.
-constexpr std::array<uint32_t, kPuntClasses> kUpRing = {256, 256, 1024};
+static_assert(host::kUpRings.size() == kPuntClasses);
 constexpr int kMaxPieces = 16;  // segments of a frame
 
 void add(std::atomic<uint64_t>& counter, uint64_t n) noexcept {
@@ -21,18 +20,12 @@ void add(std::atomic<uint64_t>& counter, uint64_t n) noexcept {
 
 }  // namespace
 
-uint32_t Twin::buffers_needed() noexcept {
-  uint32_t count = kRing + kBurst;
-  for (const uint32_t size : kUpRing) count += size;
-  return count;
-}
-
 net::Result<std::unique_ptr<Twin>> Twin::open(const TwinOptions& options, const Device& device) {
   auto tap = Tap::open(options.name, options.mac, options.mtu);
   if (!tap) return tap.error();
   std::unique_ptr<Twin> twin(new Twin(options, device, std::move(*tap)));
   for (size_t c = 0; c < kPuntClasses; c++) {
-    auto ring = make_punt_ring(kUpRing[c]);
+    auto ring = make_punt_ring(host::kUpRings[c]);
     if (!ring) return ring.error();
     twin->up_[c] = std::move(*ring);
     twin->punts_.ring[c] = twin->up_[c].get();

@@ -35,9 +35,6 @@ struct TwinCounters {
 
 class Twin {
  public:
-  // Buffers that its rings and itself hold at most.
-  static uint32_t buffers_needed() noexcept;
-
   // device: outlives it. ERRORS: those of Tap::open(), kUnavailable (memory).
   static net::Result<std::unique_ptr<Twin>> open(const TwinOptions& options, const Device& device);
   ~Twin();
@@ -62,7 +59,7 @@ class Twin {
   bool has_room() const noexcept;  // for packets from the kernel; without, they wait in the TAP's queue
 
  private:
-  static constexpr uint32_t kBurst = 32;
+  static constexpr uint32_t kBurst = host::kTwinBurst;
 
   Twin(const TwinOptions& options, const Device& device, std::unique_ptr<Tap> tap)
       : options_(options), device_(device), tap_(std::move(tap)) {}

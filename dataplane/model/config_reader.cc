@@ -82,6 +82,13 @@ Place ConfigReader::place_of(std::string path) const {
   return {};
 }
 
+std::vector<std::pair<std::string, Place>> ConfigReader::places_of_daemon() const {
+  std::vector<std::pair<std::string, Place>> found;
+  for (const auto& [path, place] : places_)
+    if (path == "daemon" || path.starts_with("daemon.")) found.emplace_back(path, place);
+  return found;
+}
+
 bool ConfigReader::is_tainted(const std::string& path) const {
   for (std::string p = path; !p.empty();) {
     if (tainted_.contains(p)) return true;

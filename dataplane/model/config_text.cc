@@ -114,6 +114,8 @@ Parsed finish(ConfigReader& reader) {
   parsed.config = std::move(reader.config());
   parsed.files = reader.files();
   parsed.has_daemon = reader.has_daemon();
+  for (auto& [path, place] : reader.places_of_daemon())
+    parsed.daemon_places[path] = {reader.files()[place.file], place.line, place.column, path, ""};
   return parsed;
 }
 
@@ -169,6 +171,21 @@ std::string Problem::to_string() const {
   if (line > 0) out += fmt::format(":{}:{}", line, column);
   if (!path.empty()) out += ": " + path;
   return out + ": " + message;
+}
+
+Problem Parsed::problem_of_daemon(std::string path, std::string message) const {
+  Problem problem{files.empty() ? "" : files.front(), 0, 0, "", ""};
+  for (std::string around = path; !around.empty();) {
+    if (const auto it = daemon_places.find(around); it != daemon_places.end()) {
+      problem = it->second;
+      break;
+    }
+    const size_t cut = around.find_last_of(".[");
+    around.resize(cut == std::string::npos ? 0 : cut);
+  }
+  problem.path = std::move(path);
+  problem.message = std::move(message);
+  return problem;
 }
 
 Reader file_reader() {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,10 @@ struct Parsed {
   std::vector<Problem> problems;   // in document order, file by file
   std::vector<std::string> files;  // every file that was read
   bool has_daemon = false;  // the document says something about the daemon; else config.daemon is the built-in one
+  std::map<std::string, Problem> daemon_places;  // by path: problems of the section `daemon` without a message
+
+  // path: daemon.dpdk.ports[0].mtu. Stands where that does; for what is left out, at the nearest thing around it.
+  Problem problem_of_daemon(std::string path, std::string message) const;
 };
 
 // How include: finds files. glob: paths matching a pattern, sorted. read: whole text of one file.

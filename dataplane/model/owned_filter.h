@@ -6,6 +6,7 @@
 // and MLD (ICMPv6 130-137, 143) stay the kernel's.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,6 +15,13 @@
 #include "dataplane/net/result.h"
 
 namespace lb::model {
+
+// Who has an interface's one XDP program, as far as the asker may know: only root learns whose it is.
+struct XdpUse {
+  enum class By : uint8_t { kNobody, kLbd, kOther, kUntold };
+  By by = By::kNobody;
+  std::string sentence;  // of kOther: what a start says; of kUntold: which program; else empty
+};
 
 class OwnedFilter {
  public:

@@ -167,6 +167,56 @@ def test_device_busy_names_it(host):
     assert host.lbctl("stats").returncode == 0, "the first one still works"
 
 
+# name -> (ip commands, what to replace in the good document, the path of the problem, words of it)
+UNFIT = {
+    "no such interface": ([], {"up0": "nosuch0"}, "ports[0].device", ["nosuch0"]),
+    "no such PCI device": ([], {"device: up0": 'device: "0000:ff:1f.7"'}, "ports[0].device", ["0000:ff:1f.7", "lspci -D"]),
+    "down": (["link set up0 down"], {}, "ports[0].device", ["ip link set dev up0 up"]),
+    "MTU": ([], {"device: up0": "device: up0, mtu: 9000"}, "ports[0].mtu", ["ip link set dev up0 mtu 9000"]),
+    "core": ([], {"workers: [0]": "workers: [900]"}, "workers[0]", ["core 900 is not on this machine"]),
+    "huge pages": ([], {"huge-pages: off": "huge-pages: on"}, "huge-pages", ["sysctl -w vm.nr_hugepages="]),
+    "XDP": (["link set dev up0 xdpgeneric obj {dir}/pass.o sec xdp"], {}, "ports[0].device", ["another XDP program is attached (pass, id ", "xdp off"]),
+}
+
+
+def host_check(host, config):
+    done = subprocess.run(["ip", "netns", "exec", host.ns, LBCTL, "config", "check", "--host", "--json", config], capture_output=True, text=True)
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_config_check_judges_the_host_in_the_words_of_a_start(host, name):
+    commands, replace, path, words = UNFIT[name]
+    if name == "huge pages" and int(Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").read_text()) > 0:
+        pytest.skip("there are huge pages here")
+    if name == "XDP":
+        source = '__attribute__((section("xdp"))) int pass(void* frame) { return 2; }\nchar _license[] __attribute__((section("license"))) = "GPL";\n'
+        subprocess.run(["clang", "-target", "bpf", "-O2", "-g", "-x", "c", "-c", "-", "-o", host.dir / "pass.o"], input=source, text=True, check=True)
+    config = host.config(**replace)
+    assert all(new in config.read_text() for new in replace.values())
+    for command in commands:
+        subprocess.run(["ip", "-n", host.ns, *command.format(dir=host.dir).split()], check=True)
+    code, told = host_check(host, config)
+    assert code == 1 and told["host"]["judged"], told
+    problem = told["problems"][0]
+    assert problem["path"] == f"daemon.dpdk.{path}" and problem["line"] > 1, problem
+    for word in words:
+        assert word in problem["message"], problem
+    assert problem["message"] in host.refused(config), "what a start says"
+
+
+def test_config_check_does_not_disturb_an_lbd_that_runs(host):
+    config = host.config()
+    code, told = host_check(host, config)
+    assert (code, told["problems"], told["host"]["notes"]) == (0, [], []), told
+    process = host.start(config)
+    host.ready(process)
+    code, told = host_check(host, config)
+    assert (code, told["problems"]) == (0, []), told
+    assert ["up0 is a port of an lbd that runs: one lbd can have it"] == [note["message"] for note in told["host"]["notes"]]
+    assert process.poll() is None and host.lbctl("stats").returncode == 0
+
+
 def test_no_permission(host):
     os.chmod(host.dir, 0o777)
     config = host.config()

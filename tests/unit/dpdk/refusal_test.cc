@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "dataplane/dpdk/dpdk_engine.h"
-#include "dataplane/dpdk/port_plan.h"
+#include "dataplane/host/port_plan.h"
 #include "tests/unit/dpdk/ring_port.h"
 
 namespace lb::dpdk {
@@ -76,7 +76,7 @@ TEST(Refusal, SecondStartOfDpdk) {
 
 TEST(PortPlan, SplitsADeviceString) {
   const model::Port port{.name = "a", .device = "net_pcap0,rx_pcap=x,tx_pcap=y", .mtu = 1600};
-  const auto plans = plan_ports({&port, 1});
+  const auto plans = host::plan_ports({&port, 1});
   ASSERT_TRUE(plans);
   EXPECT_EQ(plans->front().device_name, "net_pcap0");
   EXPECT_EQ(plans->front().device_arguments, "rx_pcap=x,tx_pcap=y");

@@ -1,9 +1,9 @@
-#include "dataplane/dpdk/pci_port.h"
+#include "dataplane/host/pci_port.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-namespace lb::dpdk {
+namespace lb::host {
 namespace {
 
 constexpr uint16_t kMellanox = 0x15b3;
@@ -28,8 +28,7 @@ net::Status check_iommu(const net::PciBus& bus, const net::PciDevice& d) {
                                 d.address)};
 }
 
-net::Status check_driver(const net::PciBus& bus, const net::PciDevice& d) {
-  if (d.driver == net::kVfioDriver) return {};
+net::Status check_vfio(const net::PciBus& bus, const net::PciDevice& d) {
   if (!bus.has_driver(net::kVfioDriver) && !bus.has_module(net::kVfioDriver))
     return net::Error{net::Code::kUnavailable,
                       fmt::format("{} needs vfio-pci, and this kernel has no module of that name; install one that "
@@ -40,6 +39,10 @@ net::Status check_driver(const net::PciBus& bus, const net::PciDevice& d) {
                       fmt::format("{} needs the driver vfio-pci, which is not loaded; load it: modprobe vfio-pci (and "
                                   "then: lbctl port bind {})",
                                   d.address, d.address)};
+  return {};
+}
+
+net::Status check_bound(const net::PciDevice& d) {
   if (d.driver.empty())
     return net::Error{
         net::Code::kUnavailable,
@@ -67,23 +70,34 @@ net::Status check_group(const net::PciBus& bus, const net::PciDevice& d) {
 
 }  // namespace
 
+std::vector<net::Error> pci_problems(const net::PciBus& bus, const net::PciDevice& d) {
+  if (!d.is_network())
+    return {{net::Code::kInvalid, fmt::format("{} is no network device (class {:06x}, {}); see: lspci -s {}", d.address,
+                                              d.class_code, d.ids(), d.address)}};
+  if (d.vendor == kMellanox)
+    return {{net::Code::kUnsupported,
+             fmt::format(
+                 "{} ({}) is of NVIDIA's mlx family, whose driver shares the NIC with the kernel; that is not in this "
+                 "version: give its kernel interface instead{}",
+                 d.address, d.ids(), d.interfaces.empty() ? "" : fmt::format(", device: {}", d.interfaces.front()))}};
+  std::vector<net::Error> problems;
+  const auto check = [&](net::Status ok) {
+    if (!ok) problems.push_back(std::move(ok).error());
+  };
+  check(check_iommu(bus, d));
+  if (d.driver != net::kVfioDriver) {
+    check(check_vfio(bus, d));
+    check(check_bound(d));
+  }
+  check(check_group(bus, d));
+  return problems;
+}
+
 net::Result<net::PciDevice> usable_pci_device(const net::PciBus& bus, const std::string& address) {
   auto device = bus.find(address);
-  if (!device) return device.error();
-  const net::PciDevice& d = *device;
-  if (!d.is_network())
-    return net::Error{net::Code::kInvalid, fmt::format("{} is no network device (class {:06x}, {}); see: lspci -s {}",
-                                                       d.address, d.class_code, d.ids(), d.address)};
-  if (d.vendor == kMellanox)
-    return net::Error{
-        net::Code::kUnsupported,
-        fmt::format(
-            "{} ({}) is of NVIDIA's mlx family, whose driver shares the NIC with the kernel; that is not in this "
-            "version: give its kernel interface instead{}",
-            d.address, d.ids(), d.interfaces.empty() ? "" : fmt::format(", device: {}", d.interfaces.front()))};
-  if (net::Status ok = check_iommu(bus, d); !ok) return ok.error();
-  if (net::Status ok = check_driver(bus, d); !ok) return ok.error();
-  if (net::Status ok = check_group(bus, d); !ok) return ok.error();
+  if (!device) return device;
+  const auto problems = pci_problems(bus, *device);
+  if (!problems.empty()) return problems.front();
   return device;
 }
 
@@ -99,4 +113,4 @@ net::Error pci_device_not_taken(const std::string& address, const std::string& c
   return {net::Code::kUnavailable, fmt::format("DPDK cannot take {}: {}", address, complaints)};
 }
 
-}  // namespace lb::dpdk
+}  // namespace lb::host

@@ -1,14 +1,14 @@
 // Which NICs DPDK may take, and what an operator reads when it may not: judged on a made-up sysfs.
-#include "dataplane/dpdk/pci_port.h"
+#include "dataplane/host/pci_port.h"
 
 #include <gtest/gtest.h>
 #include <sys/utsname.h>
 
-#include "dataplane/dpdk/buffers.h"
-#include "dataplane/dpdk/port_plan.h"
+#include "dataplane/host/port_plan.h"
+#include "dataplane/host/sizes.h"
 #include "tests/unit/net/fake_sysfs.h"
 
-namespace lb::dpdk {
+namespace lb::host {
 namespace {
 
 constexpr const char* kNic = "0000:3b:00.0";
@@ -234,4 +234,4 @@ TEST_F(LargeBuffers, AreAskedForAtTheStart) {
 }
 
 }  // namespace
-}  // namespace lb::dpdk
+}  // namespace lb::host

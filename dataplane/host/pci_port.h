@@ -3,17 +3,21 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "dataplane/net/pci_device.h"
 #include "dataplane/net/result.h"
 
-namespace lb::dpdk {
+namespace lb::host {
 
-// ERRORS: kNotFound (no such device), kInvalid (not a NIC), kUnsupported (a bifurcated driver), kUnavailable (no IOMMU,
-// vfio-pci absent or not loaded, the kernel or nobody has it, its IOMMU group is shared).
+// All of it, in the order of mending; empty: DPDK can take it.
+std::vector<net::Error> pci_problems(const net::PciBus& bus, const net::PciDevice& device);
+
+// The first of it. ERRORS: kNotFound (no such device), kInvalid (not a NIC), kUnsupported (a bifurcated driver),
+// kUnavailable (no IOMMU, vfio-pci absent or not loaded, the kernel or nobody has it, its IOMMU group is shared).
 net::Result<net::PciDevice> usable_pci_device(const net::PciBus& bus, const std::string& address);
 
 // Why a device that passed is not there once DPDK runs. complaints: what DPDK logged when it looked for devices.
 net::Error pci_device_not_taken(const std::string& address, const std::string& complaints);
 
-}  // namespace lb::dpdk
+}  // namespace lb::host

@@ -7,13 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/dpdk/kernel_interface.h"
+#include "dataplane/host/kernel_interface.h"
 #include "dataplane/model/config.h"
 #include "dataplane/net/ids.h"
 #include "dataplane/net/pci_device.h"
 #include "dataplane/net/result.h"
 
-namespace lb::dpdk {
+namespace lb::host {
 
 // Which ports get a twin in the kernel: NICs, since nothing else can stand for them there. What is on the other side of
 // a DPDK device string lbd does not know; tests ask for twins of those too.
@@ -31,9 +31,22 @@ struct PortPlan {
   uint16_t largest_frame() const { return static_cast<uint16_t>(mtu + 22); }
 };
 
+// What keeps lbd from a port, or from having it as it is configured.
+struct PortProblem {
+  std::string key;  // that it is about: device, mtu
+  net::Error error;
+};
+// The plan of one port, as far as it can be made, with all its problems.
+PortPlan plan_port(const model::Port& port, TwinsFor twins, const net::PciBus& bus, std::vector<PortProblem>& problems);
+
+// The plans of all, or the first problem of the first port that has one, which begins with "port NAME:".
 // ERRORS: kNotFound (no such interface), kUnavailable (interface down), kInvalid (mtu); those of usable_pci_device().
 net::Result<std::vector<PortPlan>> plan_ports(std::span<const model::Port> ports, TwinsFor twins = TwinsFor::kNics,
                                               const net::PciBus& bus = net::PciBus());
+
+// Why not every worker has a receive queue of its own, and what mends it. rx_queues: that it has, fewer than workers.
+std::string too_few_queues(const PortPlan& plan, size_t rx_queues, uint32_t workers);
+std::string mtu_not_possible(uint32_t mtu, const MtuRange& range);
 
 // The NICs that DPDK may touch.
 std::vector<std::string> pci_addresses(std::span<const PortPlan> plans);
@@ -54,4 +67,4 @@ uint16_t large_room_needed(std::span<const PortPlan> plans);
 uint32_t large_buffers_needed(std::span<const PortPlan> plans, uint32_t workers);
 uint32_t memory_needed_mb(std::span<const PortPlan> plans, uint32_t workers);
 
-}  // namespace lb::dpdk
+}  // namespace lb::host

@@ -1,4 +1,4 @@
-#include "dataplane/dpdk/kernel_interface.h"
+#include "dataplane/host/kernel_interface.h"
 
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
@@ -16,7 +16,7 @@
 
 #include <fmt/format.h>
 
-namespace lb::dpdk {
+namespace lb::host {
 namespace {
 
 constexpr uint32_t kMergeFlags = ETH_FLAG_LRO | ETH_FLAG_RXVLAN;
@@ -57,19 +57,30 @@ void set_value(const std::string& name, uint32_t command, uint32_t value) {
   (void)Request(name).ethtool(&v);
 }
 
-uint32_t receive_queues(const std::string& name, bool& combined) {
+std::optional<ethtool_channels> channels_of(const std::string& name) {
   ethtool_channels channels = {};
   channels.cmd = ETHTOOL_GCHANNELS;
-  if (Request(name).ethtool(&channels) && channels.combined_count + channels.rx_count > 0) {
-    combined = channels.max_combined > 0;
-    return channels.combined_count + channels.rx_count;
+  if (!Request(name).ethtool(&channels) || channels.combined_count + channels.rx_count == 0) return std::nullopt;
+  return channels;
+}
+
+uint32_t most_of(const ethtool_channels& channels) {
+  return channels.max_combined > 0 ? channels.max_combined : channels.max_rx;
+}
+
+void read_queues(KernelInterface& interface) {
+  if (const auto channels = channels_of(interface.name)) {
+    interface.combined = channels->max_combined > 0;
+    interface.queues = channels->combined_count + channels->rx_count;
+    interface.most_queues = std::max(most_of(*channels), interface.queues);
+    return;
   }
   // Drivers without channels: what the kernel shows of the device.
   uint32_t found = 0;
   std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator("/sys/class/net/" + name + "/queues", none))
+  for (const auto& entry : std::filesystem::directory_iterator("/sys/class/net/" + interface.name + "/queues", none))
     if (entry.path().filename().string().starts_with("rx-")) found++;
-  return std::max(found, 1u);
+  interface.queues = std::max(found, 1u);
 }
 
 net::Error query_error(const std::string& name) {
@@ -102,8 +113,29 @@ net::Result<KernelInterface> query_interface(const std::string& name) {
   found.up = (request.answer().ifr_flags & IFF_UP) != 0;
   if (!request.call(SIOCGIFHWADDR)) return query_error(name);
   memcpy(found.mac.bytes.data(), request.answer().ifr_hwaddr.sa_data, found.mac.bytes.size());
-  found.queues = receive_queues(name, found.combined);
+  read_queues(found);
   return found;
+}
+
+std::optional<uint32_t> most_queues(const std::string& name) {
+  const auto channels = channels_of(name);
+  if (!channels) return std::nullopt;
+  return most_of(*channels);
+}
+
+std::string channels_command(const KernelInterface& interface, uint32_t queues) {
+  return interface.combined ? fmt::format("ethtool -L {} combined {}", interface.name, queues)
+                            : fmt::format("ethtool -L {} rx {} tx {}", interface.name, queues, queues);
+}
+
+std::string no_tun(const std::string& path, const std::string& why) {
+  return fmt::format("the kernel's side of the port needs {}, which is not there ({}); load it: modprobe tun", path,
+                     why);
+}
+
+std::string no_tap_of_ours(const std::string& name) {
+  return fmt::format("there is an interface {} that is no TAP of lbd's kind; rename it, or remove it: ip link del {}",
+                     name, name);
 }
 
 bool interface_link_up(const std::string& name) {
@@ -172,4 +204,4 @@ OffloadsOff::~OffloadsOff() {
     set_value(name_, ETHTOOL_SFLAGS, flags | flags_before_);
 }
 
-}  // namespace lb::dpdk
+}  // namespace lb::host

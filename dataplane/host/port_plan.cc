@@ -1,16 +1,14 @@
-#include "dataplane/dpdk/port_plan.h"
+#include "dataplane/host/port_plan.h"
 
 #include <algorithm>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "dataplane/dpdk/buffers.h"
-#include "dataplane/dpdk/dispatch_rings.h"
-#include "dataplane/dpdk/pci_port.h"
-#include "dataplane/dpdk/twin.h"
+#include "dataplane/host/pci_port.h"
+#include "dataplane/host/sizes.h"
 
-namespace lb::dpdk {
+namespace lb::host {
 namespace {
 
 // Per AF_XDP queue: 2,048 in the fill and receive rings, 2,048 in the completion ring, 1,024 waiting to be sent.
@@ -42,63 +40,96 @@ uint32_t buffers_of(const PortPlan& plan, uint32_t workers) {
   uint32_t count =
       plan.interface ? std::max(plan.interface->queues, workers) * kAfXdpBuffers : workers * kDeviceBuffers;
   if (!plan.interface || plan.interface->queues < workers) count += (workers - 1) * kRingBuffers;
-  if (plan.twin) count += Twin::buffers_needed();
+  if (plan.twin) count += twin_buffers();
   return count;
 }
 
-net::Error prefixed(const PortPlan& plan, net::Error error) {
-  return {error.code, fmt::format("port {}: {}", plan.port.name, error.message)};
-}
-
-net::Status plan_interface(PortPlan& plan) {
+void plan_interface(PortPlan& plan, std::vector<PortProblem>& problems) {
   const std::string& name = plan.port.device;
   auto found = query_interface(name);
   if (!found && found.error().code == net::Code::kNotFound)
-    return net::Error{
-        net::Code::kNotFound,
-        fmt::format("port {}: no such device: '{}' is no network interface here (there are {}) and no DPDK "
-                    "device string (net_...)",
-                    plan.port.name, name, fmt::join(interface_names(), ", "))};
-  if (!found) return prefixed(plan, found.error());
+    return problems.push_back(
+        {"device",
+         {net::Code::kNotFound,
+          fmt::format("no such device: '{}' is no network interface here (there are {}) and no DPDK device string "
+                      "(net_...)",
+                      name, fmt::join(interface_names(), ", "))}});
+  if (!found) return problems.push_back({"device", found.error()});
   if (!found->up)
-    return net::Error{net::Code::kUnavailable, fmt::format("port {}: {} is down; bring it up: ip link set dev {} up",
-                                                           plan.port.name, name, name)};
+    problems.push_back(
+        {"device",
+         {net::Code::kUnavailable, fmt::format("{} is down; bring it up: ip link set dev {} up", name, name)}});
   plan.mtu = plan.port.mtu.value_or(std::min(found->mtu, model::kMaxMtu));
   if (plan.mtu > found->mtu)
-    return net::Error{net::Code::kInvalid,
-                      fmt::format("port {}: mtu {} is larger than {}'s {}; raise it: ip link set dev {} mtu {}",
-                                  plan.port.name, plan.mtu, name, found->mtu, name, plan.mtu)};
+    problems.push_back(
+        {"mtu",
+         {net::Code::kInvalid, fmt::format("mtu {} is larger than {}'s {}; raise it: ip link set dev {} mtu {}",
+                                           plan.mtu, name, found->mtu, name, plan.mtu)}});
   plan.interface = *found;
-  return {};
+}
+
+void plan_nic(PortPlan& plan, const std::string& address, const net::PciBus& bus, std::vector<PortProblem>& problems) {
+  plan.pci.emplace().address = address;
+  plan.twin = true;
+  auto device = bus.find(address);
+  if (!device) return problems.push_back({"device", device.error()});
+  plan.pci = std::move(*device);
+  for (net::Error& problem : pci_problems(bus, *plan.pci)) problems.push_back({"device", std::move(problem)});
 }
 
 }  // namespace
+
+PortPlan plan_port(const model::Port& port, TwinsFor twins, const net::PciBus& bus,
+                   std::vector<PortProblem>& problems) {
+  PortPlan plan;
+  plan.port = port;
+  plan.mtu = port.mtu.value_or(1500);
+  if (const auto address = net::parse_pci_address(port.device)) {
+    plan_nic(plan, *address, bus, problems);
+  } else if (!interface_exists(port.device) && is_device_string(port.device)) {
+    const size_t comma = port.device.find(',');
+    plan.twin = twins == TwinsFor::kDeviceStrings;
+    plan.device_name = port.device.substr(0, comma);
+    if (comma != std::string::npos) plan.device_arguments = port.device.substr(comma + 1);
+  } else {
+    plan_interface(plan, problems);
+  }
+  return plan;
+}
 
 net::Result<std::vector<PortPlan>> plan_ports(std::span<const model::Port> ports, TwinsFor twins,
                                               const net::PciBus& bus) {
   std::vector<PortPlan> plans;
   for (const model::Port& port : ports) {
-    PortPlan plan;
-    plan.id = net::PortId(static_cast<uint16_t>(plans.size()));
-    plan.port = port;
-    if (const auto address = net::parse_pci_address(port.device)) {
-      auto device = usable_pci_device(bus, *address);
-      if (!device) return prefixed(plan, device.error());
-      plan.pci = std::move(*device);
-      plan.twin = true;
-      plan.mtu = port.mtu.value_or(1500);
-    } else if (!interface_exists(port.device) && is_device_string(port.device)) {
-      const size_t comma = port.device.find(',');
-      plan.twin = twins == TwinsFor::kDeviceStrings;
-      plan.device_name = port.device.substr(0, comma);
-      if (comma != std::string::npos) plan.device_arguments = port.device.substr(comma + 1);
-      plan.mtu = port.mtu.value_or(1500);
-    } else if (net::Status planned = plan_interface(plan); !planned) {
-      return planned.error();
+    std::vector<PortProblem> problems;
+    PortPlan plan = plan_port(port, twins, bus, problems);
+    if (!problems.empty()) {
+      const net::Error& first = problems.front().error;
+      return net::Error{first.code, fmt::format("port {}: {}", port.name, first.message)};
     }
+    plan.id = net::PortId(static_cast<uint16_t>(plans.size()));
     plans.push_back(std::move(plan));
   }
   return plans;
+}
+
+std::string too_few_queues(const PortPlan& plan, size_t rx_queues, uint32_t workers) {
+  const std::string less = fmt::format("{} receive queue(s) for {} workers", rx_queues, workers);
+  const std::string all = fmt::format(
+      ", which is all that the NIC has; a virtual one may get {0} from its host (QEMU: queues={0} and mq=on; libvirt: "
+      "<driver queues='{0}'/>), else give lbd fewer workers",
+      workers);
+  if (plan.pci) return less + all;
+  if (!plan.interface) return less;
+  if (!plan.interface->most_queues)
+    return less + "; more, if the interface can: " + channels_command(*plan.interface, workers);
+  const uint32_t most = std::min(*plan.interface->most_queues, workers);
+  return most > rx_queues ? less + "; more: " + channels_command(*plan.interface, most) : less + all;
+}
+
+std::string mtu_not_possible(uint32_t mtu, const MtuRange& range) {
+  return fmt::format("mtu {} is not possible: the device takes {} to {}; set the port's mtu in that range", mtu,
+                     range.least, range.most);
 }
 
 std::vector<std::string> pci_addresses(std::span<const PortPlan> plans) {
@@ -151,4 +182,4 @@ uint32_t memory_needed_mb(std::span<const PortPlan> plans, uint32_t workers) {
   return kFixedMb + static_cast<uint32_t>(bytes * 9 / 8 / (1024 * 1024));
 }
 
-}  // namespace lb::dpdk
+}  // namespace lb::host
