@@ -55,17 +55,14 @@ net::Status check_bound(const net::PciDevice& d) {
 }
 
 // VFIO gives a group to one user, whole or not at all.
-net::Status check_group(const net::PciBus& bus, const net::PciDevice& d) {
-  for (const std::string& other : d.group_others) {
-    const auto sibling = bus.find(other);
-    if (!sibling || net::leaves_group_to_vfio(sibling->driver)) continue;
-    return net::Error{net::Code::kUnavailable,
-                      fmt::format("{} shares IOMMU group {} with {}, which the kernel uses ({}); {}", d.address,
-                                  *d.iommu_group, other, holder(*sibling),
-                                  sibling->is_network() ? "move that to vfio-pci too: lbctl port bind " + other
-                                                        : "that is no network card: use another slot")};
-  }
-  return {};
+net::Status check_sibling(const net::PciBus& bus, const net::PciDevice& d, const std::string& other) {
+  const auto sibling = bus.find(other);
+  if (!sibling || net::leaves_group_to_vfio(sibling->driver)) return {};
+  return net::Error{net::Code::kUnavailable,
+                    fmt::format("{} shares IOMMU group {} with {}, which the kernel uses ({}); {}", d.address,
+                                *d.iommu_group, other, holder(*sibling),
+                                sibling->is_network() ? "move that to vfio-pci too: lbctl port bind " + other
+                                                      : "that is no network card: use another slot")};
 }
 
 }  // namespace
@@ -89,7 +86,7 @@ std::vector<net::Error> pci_problems(const net::PciBus& bus, const net::PciDevic
     check(check_vfio(bus, d));
     check(check_bound(d));
   }
-  check(check_group(bus, d));
+  for (const std::string& other : d.group_others) check(check_sibling(bus, d, other));
   return problems;
 }
 

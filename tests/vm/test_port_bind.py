@@ -28,6 +28,16 @@ def answer(*args):
     return json.loads(lbctl(*args, "--json"))
 
 
+def host_problems():
+    """What keeps a port by the NIC's address from being one, in the words of config check --host."""
+    file = Path("/run/lbd-check.yaml")
+    file.write_text(f'version: 1\ndaemon: {{dpdk: {{workers: [0], huge-pages: off, ports: [{{name: wan, device: "{WAN}"}}]}}}}\npools: {{}}\nservices: {{}}\n')
+    done = subprocess.run([LBCTL, "config", "check", "--host", "--json", file], capture_output=True, text=True, timeout=60)
+    told = json.loads(done.stdout)
+    assert told["host"]["judged"] and done.returncode == (1 if told["problems"] else 0), done.stdout + done.stderr
+    return [problem["message"] for problem in told["problems"]]
+
+
 def there(name):
     return Path("/sys/class/net", name).exists()
 
@@ -99,6 +109,8 @@ def wait_restored(nic, had, seconds):
 def test_a_nic_goes_to_its_port_with_all_it_had_and_comes_back(world):
     with kernel_nic(world) as nic:
         had = furniture(nic)
+        assert host_problems() == [f"{WAN} is in use by the kernel (driver virtio-pci, interface {nic}); move it to vfio-pci: "
+                                   f"lbctl port bind {WAN} (or share it with the kernel: device: {nic})"]
         dry = answer("bind", nic, "--name", "wan", "--dry-run")
         assert dry["changed"] and len(dry["steps"]) == 7 and furniture(nic) == had, dry
         bound = answer("bind", nic, "--name", "wan")
@@ -109,7 +121,9 @@ def test_a_nic_goes_to_its_port_with_all_it_had_and_comes_back(world):
         listed = {n["pci"]: n for n in answer("list", "--all")["nics"]}[WAN]
         assert listed["port"] == "wan" and listed["interface"] == "lbd-wan" and listed["driver"] == "vfio-pci", listed
         # lbd takes the NIC, and the host is reached through it.
+        assert host_problems() == []
         lbd = world.lbd()
+        assert host_problems() == [], "what lbd has is its own"
         reachable()
         shown = json.loads(lbd.lbctl("--json", "port", "show", "wan"))
         assert shown["twin"] == "lbd-wan" and shown["device"] == WAN and shown["to_kernel"] > 0 and shown["from_kernel"] > 0, shown

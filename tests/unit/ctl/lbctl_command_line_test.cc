@@ -394,7 +394,7 @@ TEST_F(ConfigCheckHost, EveryProblemHasItsPlaceInTheDocument) {
   const Outcome bad = check(text);
   EXPECT_EQ(bad.exit, kRefused);
   EXPECT_NE(
-      bad.out.find("stdin:8:28: daemon.dpdk.ports[1].device: there is no PCI device 0000:99:00.0 here; see: lspci "
+      bad.out.find("stdin:8:29: daemon.dpdk.ports[1].device: there is no PCI device 0000:99:00.0 here; see: lspci "
                    "-D\nstdin:10:17: daemon.dpdk.ports[2].device: no such device: 'nosuch0'"),
       std::string::npos)
       << bad.out;
