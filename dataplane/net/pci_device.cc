@@ -62,7 +62,8 @@ bool is_hex(std::string_view text) {
 }  // namespace
 
 bool leaves_group_to_vfio(std::string_view driver) {
-  return driver.empty() || driver == "pci-stub" || driver == "pcieport" || driver.find("vfio") != std::string_view::npos;
+  return driver.empty() || driver == "pci-stub" || driver == "pcieport" ||
+         driver.find("vfio") != std::string_view::npos;
 }
 
 std::optional<std::string> parse_pci_address(std::string_view text) {

@@ -82,7 +82,12 @@ def test_config_check_needs_no_root_daemon_or_nic(tmp_path, binaries):
         shutil.copy(LBCTL, lbctl)
         good.write_text(text)
         done = subprocess.run([*nobody, lbctl, "config", "check", good], capture_output=True, text=True)
+        judged = subprocess.run([*nobody, lbctl, "config", "check", "--host", good], capture_output=True, text=True)
+        good.write_text(GOOD.format(dir=tmp_path, device="lo"))
+        fit = subprocess.run([*nobody, lbctl, "config", "check", "--host", good], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert judged.returncode == 1 and "'nosuch0' is no network interface here" in judged.stdout, judged.stdout + judged.stderr
+    assert fit.returncode == 0 and fit.stdout.endswith("this host has what it needs\n"), fit.stdout + fit.stderr
 
 
 class Host:

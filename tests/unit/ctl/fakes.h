@@ -161,7 +161,7 @@ class FakeEngine : public model::Engine {
 
   std::shared_ptr<const model::Snapshot> published;
   int publications = 0;
-  std::vector<int> keeps;  // after how many publications
+  std::vector<int> keeps;            // after how many publications
   FakeFlowTables* tables = nullptr;  // a test's, with flows
   bool refuse = false, refuse_keep = false;
   std::function<void()> on_publish;
