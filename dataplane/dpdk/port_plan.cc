@@ -50,15 +50,9 @@ net::Error prefixed(const PortPlan& plan, net::Error error) {
   return {error.code, fmt::format("port {}: {}", plan.port.name, error.message)};
 }
 
-net::Status plan_interface(PortPlan& plan) {
-  const std::string& name = plan.port.device;
+// The kernel's interface of that name, and the port's MTU, which is no larger than its own.
+net::Result<KernelInterface> take_interface(PortPlan& plan, const std::string& name) {
   auto found = query_interface(name);
-  if (!found && found.error().code == net::Code::kNotFound)
-    return net::Error{
-        net::Code::kNotFound,
-        fmt::format("port {}: no such device: '{}' is no network interface here (there are {}) and no DPDK "
-                    "device string (net_...)",
-                    plan.port.name, name, fmt::join(interface_names(), ", "))};
   if (!found) return prefixed(plan, found.error());
   if (!found->up)
     return net::Error{net::Code::kUnavailable, fmt::format("port {}: {} is down; bring it up: ip link set dev {} up",
@@ -68,7 +62,58 @@ net::Status plan_interface(PortPlan& plan) {
     return net::Error{net::Code::kInvalid,
                       fmt::format("port {}: mtu {} is larger than {}'s {}; raise it: ip link set dev {} mtu {}",
                                   plan.port.name, plan.mtu, name, found->mtu, name, plan.mtu)};
-  plan.interface = *found;
+  return found;
+}
+
+net::Status plan_interface(PortPlan& plan) {
+  auto found = take_interface(plan, plan.port.device);
+  if (!found && found.error().code == net::Code::kNotFound)
+    return net::Error{
+        net::Code::kNotFound,
+        fmt::format("port {}: no such device: '{}' is no network interface here (there are {}) and no DPDK "
+                    "device string (net_...)",
+                    plan.port.name, plan.port.device, fmt::join(interface_names(), ", "))};
+  if (!found) return found.error();
+  plan.interface = std::move(*found);
+  return {};
+}
+
+net::Status share(PortPlan& plan, const std::string& interface) {
+  auto found = take_interface(plan, interface);
+  if (!found) return found.error();
+  plan.shared = std::move(*found);
+  return {};
+}
+
+net::Status plan_nic(PortPlan& plan, const net::PciBus& bus, const std::string& address) {
+  auto device = usable_pci_device(bus, address);
+  if (!device) return prefixed(plan, device.error());
+  plan.pci = std::move(*device);
+  if (plan.pci->is_bifurcated()) return share(plan, plan.pci->interfaces.front());
+  plan.twin = true;
+  plan.mtu = plan.port.mtu.value_or(1500);
+  return {};
+}
+
+// Empty: it has none. `remote=eth1` among arguments with commas between.
+std::string remote_of(const PortPlan& plan) {
+  constexpr std::string_view kRemote = ",remote=";
+  if (!plan.device_name.starts_with("net_tap")) return {};
+  const std::string arguments = "," + plan.device_arguments;
+  const size_t at = arguments.find(kRemote);
+  if (at == std::string::npos) return {};
+  const size_t begin = at + kRemote.size();
+  return arguments.substr(begin, std::min(arguments.find(',', begin), arguments.size()) - begin);
+}
+
+net::Status plan_device_string(PortPlan& plan, TwinsFor twins) {
+  const std::string& device = plan.port.device;
+  const size_t comma = device.find(',');
+  plan.device_name = device.substr(0, comma);
+  if (comma != std::string::npos) plan.device_arguments = device.substr(comma + 1);
+  if (const std::string remote = remote_of(plan); !remote.empty()) return share(plan, remote);
+  plan.twin = twins == TwinsFor::kDeviceStrings;
+  plan.mtu = plan.port.mtu.value_or(1500);
   return {};
 }
 
@@ -81,21 +126,12 @@ net::Result<std::vector<PortPlan>> plan_ports(std::span<const model::Port> ports
     PortPlan plan;
     plan.id = net::PortId(static_cast<uint16_t>(plans.size()));
     plan.port = port;
-    if (const auto address = net::parse_pci_address(port.device)) {
-      auto device = usable_pci_device(bus, *address);
-      if (!device) return prefixed(plan, device.error());
-      plan.pci = std::move(*device);
-      plan.twin = true;
-      plan.mtu = port.mtu.value_or(1500);
-    } else if (!interface_exists(port.device) && is_device_string(port.device)) {
-      const size_t comma = port.device.find(',');
-      plan.twin = twins == TwinsFor::kDeviceStrings;
-      plan.device_name = port.device.substr(0, comma);
-      if (comma != std::string::npos) plan.device_arguments = port.device.substr(comma + 1);
-      plan.mtu = port.mtu.value_or(1500);
-    } else if (net::Status planned = plan_interface(plan); !planned) {
-      return planned.error();
-    }
+    const auto address = net::parse_pci_address(port.device);
+    const bool text = !interface_exists(port.device) && is_device_string(port.device);
+    net::Status planned = address ? plan_nic(plan, bus, *address)
+                          : text  ? plan_device_string(plan, twins)
+                                  : plan_interface(plan);
+    if (!planned) return planned.error();
     plans.push_back(std::move(plan));
   }
   return plans;

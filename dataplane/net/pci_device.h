@@ -14,6 +14,8 @@
 namespace lb::net {
 
 inline constexpr const char* kVfioDriver = "vfio-pci";
+// Bifurcated: DPDK drives the NIC beside it, and it keeps its interface.
+inline constexpr const char* kBifurcatedDriver = "mlx5_core";
 
 // domain:bus:slot.function in lower case, the domain added when it is not there: "3B:00.0" is 0000:3b:00.0.
 // RETURNS: none when the text is no such address.
@@ -29,7 +31,9 @@ struct PciDevice {
   std::optional<uint32_t> iommu_group;
   std::vector<std::string> group_others;  // PCI addresses of other devices of that group, bridges left out; sorted
   std::optional<uint32_t> numa_node;
+  bool verbs = false;  // the kernel offers it to processes by ib_uverbs, which is how DPDK drives mlx5
 
+  bool is_bifurcated() const noexcept { return driver == kBifurcatedDriver; }
   bool is_network() const noexcept { return class_code >> 16 == 0x02; }
   std::string ids() const;  // 1af4:1041
 };
