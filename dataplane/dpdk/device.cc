@@ -89,19 +89,21 @@ net::Status Device::configure(const DeviceOptions& o) {
     return net::Error{net::Code::kInvalid,
                       fmt::format("mtu {} is not possible: the device takes {} to {}; set the port's mtu in that range",
                                   o.nic_mtu, info.min_mtu, info.max_mtu)};
-  // Before it has queues: what others would get must not come to them, not even at first.
-  if (const int error = o.isolated ? rte_flow_isolate(id_, 1, nullptr) : 0; error != 0)
-    return failed("cannot be shared with the kernel", error);
+  // mlx5 is isolated before it has queues, so that nothing of the kernel's comes to them even at first. TAP takes what
+  // it has from its beginning, and ends that once it has queues.
+  const bool is_tap = info.driver_name != nullptr && strcmp(info.driver_name, "net_tap") == 0;
+  const auto isolate = [&](bool now) { return o.isolated && now ? rte_flow_isolate(id_, 1, nullptr) : 0; };
+  if (const int error = isolate(!is_tap); error != 0) return failed("cannot be shared with the kernel", error);
   rx_queues_ = std::max<uint16_t>(1, std::min(info.max_rx_queues, o.workers));
   tx_queues_ = std::max<uint16_t>(1, std::min(info.max_tx_queues, o.workers));
   // TAP's RSS is of flow rules only: without one the kernel chooses the queue, and moves flows.
-  const bool by_rules = o.isolated || (info.driver_name != nullptr && strcmp(info.driver_name, "net_tap") == 0);
-  const uint64_t flow_types = rx_queues_ > 1 && !by_rules ? info.flow_type_rss_offloads & kFlowTypes : 0;
+  const uint64_t flow_types = rx_queues_ > 1 && !is_tap && !o.isolated ? info.flow_type_rss_offloads & kFlowTypes : 0;
   const uint8_t key_size = rss_key_size();
   if (const int error = configure_queues(o, flow_types, key_size); error != 0)
     return failed("refuses its configuration", error);
   if (const int error = set_up_queues(o); error != 0) return failed("refuses a queue", error);
   if (const int error = rte_eth_dev_start(id_); error != 0) return failed("does not start", error);
+  if (const int error = isolate(is_tap); error != 0) return failed("cannot be shared with the kernel", error);
   if (why_no_rss_.empty()) confirm_rss(o, flow_types, key_size);
   if (why_no_rss_.empty()) confirm_table(info.reta_size);
   // Neighbour discovery, OSPF, VRRP: for the kernel, by group addresses that only it knows.

@@ -86,8 +86,8 @@ net::Status NicRules::find_forms() {
       queues_ = 1;
     }
   }
-  for (const bool tagged : {false, true}) {
-    for (const NicRuleKind kind : kNicRuleKinds) {
+  for (const NicRuleKind kind : kNicRuleKinds) {
+    for (const bool tagged : {false, true}) {
       const net::Status taken = try_out({kind, tagged});
       if (taken) {
         forms_.push_back({kind, tagged});
@@ -99,6 +99,7 @@ net::Status NicRules::find_forms() {
                           fmt::format("the NIC takes no rule for {}, so lbd cannot share it with the kernel: {}", what,
                                       taken.error().message)};
       left_to_kernel_.push_back(fmt::format("{} ({})", what, taken.error().message));
+      break;  // nor behind a tag
     }
   }
   return {};
