@@ -25,7 +25,7 @@ struct DeviceOptions {
   rte_mempool* pool = nullptr;
   uint16_t nic_mtu = 0;                   // of a NIC, which is told it; 0: no NIC
   std::span<const uint8_t> rss_key = {};  // random; the device takes as many bytes as it needs
-  bool isolated = false;  // it shares itself with the kernel, and brings only what flow rules ask for
+  bool isolated = false;                  // it shares itself with the kernel, and brings only what flow rules ask for
 };
 inline constexpr size_t kRssKey = 128;  // bytes; devices take 40 or 52
 

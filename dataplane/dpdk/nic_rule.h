@@ -1,7 +1,7 @@
-// One rule of a NIC that lbd shares with the kernel (a bifurcated one): which frames are lbd's, in the words of rte_flow.
-// A rule is of the port's MAC, untagged or behind one VLAN tag of any number, and one owned address. What no rule
-// matches stays with the kernel. There is no rule for "all but", so that IPv6 is told by what is above it: neighbour
-// discovery and MLD are left out. All addresses of one kind and tag make rules of the same masks.
+// One rule of a NIC that lbd shares with the kernel (a bifurcated one): which frames are lbd's, in the words of
+// rte_flow. A rule is of the port's MAC, untagged or behind one VLAN tag of any number, and one owned address. What no
+// rule matches stays with the kernel. There is no rule for "all but", so that IPv6 is told by what is above it:
+// neighbour discovery and MLD are left out. All addresses of one kind and tag make rules of the same masks.
 #pragma once
 
 #include <array>

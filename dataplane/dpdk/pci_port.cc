@@ -6,7 +6,6 @@
 namespace lb::dpdk {
 namespace {
 
-constexpr uint16_t kMellanox = 0x15b3;
 constexpr const char* kDrivers =
     "virtio, Intel (e1000, igb, igc, ixgbe, i40e, iavf, ice), VMware (vmxnet3), Amazon (ena) and NVIDIA (mlx5)";
 
@@ -75,9 +74,10 @@ net::Status check_bifurcated(const net::PciDevice& d) {
   if (d.interfaces.size() > 1)
     return net::Error{
         net::Code::kUnavailable,
-        fmt::format("{} has several interfaces ({}), as in switchdev mode, in which lbd cannot share it with the "
-                    "kernel; leave that mode: devlink dev eswitch set pci/{} mode legacy (or give one of them as device)",
-                    d.address, fmt::join(d.interfaces, ", "), d.address)};
+        fmt::format(
+            "{} has several interfaces ({}), as in switchdev mode, in which lbd cannot share it with the "
+            "kernel; leave that mode: devlink dev eswitch set pci/{} mode legacy (or give one of them as device)",
+            d.address, fmt::join(d.interfaces, ", "), d.address)};
   if (!d.verbs)
     return net::Error{net::Code::kUnavailable,
                       fmt::format("{} has no Verbs device, by which lbd gives rules to a NIC that it shares with the "
@@ -94,11 +94,12 @@ net::Error without_bifurcated_driver(const net::PciDevice& d) {
             fmt::format("{} ({}) is on the driver {}, and of NVIDIA's NICs lbd can share those of mlx5_core only; give "
                         "its kernel interface instead, device: {}",
                         d.address, d.ids(), d.driver, d.interfaces.front())};
-  return {net::Code::kUnsupported,
-          fmt::format("{} ({}) is of NVIDIA's, which lbd drives beside the kernel's driver mlx5_core, and it is bound to "
-                      "{}; give it back: lbctl port unbind {} (or modprobe mlx5_core; echo {} "
-                      ">/sys/bus/pci/drivers/mlx5_core/bind)",
-                      d.address, d.ids(), d.driver.empty() ? "no driver" : d.driver, d.address, d.address)};
+  return {
+      net::Code::kUnsupported,
+      fmt::format("{} ({}) is of NVIDIA's, which lbd drives beside the kernel's driver mlx5_core, and it is bound to "
+                  "{}; give it back: lbctl port unbind {} (or modprobe mlx5_core; echo {} "
+                  ">/sys/bus/pci/drivers/mlx5_core/bind)",
+                  d.address, d.ids(), d.driver.empty() ? "no driver" : d.driver, d.address, d.address)};
 }
 
 }  // namespace
@@ -114,7 +115,7 @@ net::Result<net::PciDevice> usable_pci_device(const net::PciBus& bus, const std:
     if (net::Status ok = check_bifurcated(d); !ok) return ok.error();
     return device;
   }
-  if (d.vendor == kMellanox) return without_bifurcated_driver(d);
+  if (d.is_nvidia()) return without_bifurcated_driver(d);
   if (net::Status ok = check_iommu(bus, d); !ok) return ok.error();
   if (net::Status ok = check_driver(bus, d); !ok) return ok.error();
   if (net::Status ok = check_group(bus, d); !ok) return ok.error();

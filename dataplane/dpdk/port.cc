@@ -185,20 +185,22 @@ net::Status Port::open_device_string(const PortContext& context) {
 net::Status Port::open_rules(const PortContext& context) {
   Device& device = *devices_.front();
   mac_ = plan_.shared->mac;
-  auto rules = NicRules::open(rule_device(device.id()),
-                              {.mac = mac_,
-                               .queues = device.rx_queues(),
-                               .rss_key = std::span(context.keys.rss).first(std::min<size_t>(device.rss_key_size(), kRssKey)),
-                               .priority_by_kind = device.driver() == "net_tap",
-                               .description = fmt::format("{} (bifurcated)", plan_.pci ? "mlx5" : device.driver())});
+  auto rules =
+      NicRules::open(rule_device(device.id()),
+                     {.mac = mac_,
+                      .queues = device.rx_queues(),
+                      .rss_key = std::span(context.keys.rss).first(std::min<size_t>(device.rss_key_size(), kRssKey)),
+                      .priority_by_kind = device.driver() == "net_tap",
+                      .description = fmt::format("{} (bifurcated)", plan_.pci ? "mlx5" : device.driver())});
   if (!rules) return rules.error();
   rules_ = std::move(*rules);
   driver_ = rules_->description();
   device.set_why_no_rss(rules_->why_no_rss());
   if (!rules_->left_to_kernel().empty())
-    context.log(fmt::format("port {}: the NIC has no rules for some of what is sent to owned addresses, which stays with "
-                            "the kernel: {}",
-                            plan_.port.name, fmt::join(rules_->left_to_kernel(), ", ")));
+    context.log(
+        fmt::format("port {}: the NIC has no rules for some of what is sent to owned addresses, which stays with "
+                    "the kernel: {}",
+                    plan_.port.name, fmt::join(rules_->left_to_kernel(), ", ")));
   return {};
 }
 

@@ -1,7 +1,6 @@
-// One configured port: a kernel interface (AF_XDP, else AF_PACKET), a NIC by its PCI address (shared with the kernel when
-// it is bifurcated) or a DPDK device string.
-// Opening decides which, says why when it is the second best, and gives every worker the queues it needs. Control
-// thread.
+// One configured port: a kernel interface (AF_XDP, else AF_PACKET), a NIC by its PCI address (shared with the kernel
+// when it is bifurcated) or a DPDK device string. Opening decides which, says why when it is the second best, and gives
+// every worker the queues it needs. Control thread.
 #pragma once
 
 #include <array>
@@ -78,7 +77,8 @@ class Port {
   std::string driver_, dispatch_by_;
   const KernelInterface* kernel_interface() const;  // null: the kernel has none, or a twin
 
-  // Destroyed bottom up: rules and sockets first, then the filter that feeds them, then the interface gets its offloads back.
+  // Destroyed bottom up: rules and sockets first, then the filter that feeds them, then the interface gets its offloads
+  // back.
   std::unique_ptr<OffloadsOff> offloads_;
   std::unique_ptr<model::OwnedFilter> filter_;
   std::vector<std::unique_ptr<Device>> devices_;  // AF_XDP: one per receive queue; else one

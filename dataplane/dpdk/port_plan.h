@@ -22,8 +22,8 @@ enum class TwinsFor : uint8_t { kNics, kDeviceStrings };
 struct PortPlan {
   net::PortId id{};
   model::Port port;
-  std::optional<KernelInterface> interface;   // else
-  std::optional<net::PciDevice> pci;          // else a DPDK device string
+  std::optional<KernelInterface> interface;  // else
+  std::optional<net::PciDevice> pci;         // else a DPDK device string
   // Bifurcated, of a NIC or device string: the kernel keeps this interface of it, and what lbd has no rule for.
   std::optional<KernelInterface> shared;
   std::string device_name, device_arguments;  // of the device string: net_pcap0 and rx_pcap=a,tx_pcap=b
@@ -33,9 +33,9 @@ struct PortPlan {
   uint16_t largest_frame() const { return static_cast<uint16_t>(mtu + 22); }
 };
 
-// A device string is bifurcated when it is a TAP that takes packets from an interface of the kernel (net_tap0,remote=eth1),
-// whose rules tc carries out.
-// ERRORS: kNotFound (no such interface), kUnavailable (interface down), kInvalid (mtu); those of usable_pci_device().
+// A device string is bifurcated when it is a TAP that takes packets from an interface of the kernel
+// (net_tap0,remote=eth1), whose rules tc carries out. ERRORS: kNotFound (no such interface), kUnavailable (interface
+// down), kInvalid (mtu); those of usable_pci_device().
 net::Result<std::vector<PortPlan>> plan_ports(std::span<const model::Port> ports, TwinsFor twins = TwinsFor::kNics,
                                               const net::PciBus& bus = net::PciBus());
 

@@ -33,6 +33,7 @@ struct PciDevice {
   std::optional<uint32_t> numa_node;
   bool verbs = false;  // the kernel offers it to processes by ib_uverbs, which is how DPDK drives mlx5
 
+  bool is_nvidia() const noexcept { return vendor == 0x15b3; }
   bool is_bifurcated() const noexcept { return driver == kBifurcatedDriver; }
   bool is_network() const noexcept { return class_code >> 16 == 0x02; }
   std::string ids() const;  // 1af4:1041

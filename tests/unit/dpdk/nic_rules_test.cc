@@ -24,9 +24,9 @@ net::Address address(const std::string& text) {
 
 // What a rule says, read back from the device's side.
 struct Made {
-  std::string pattern;   // "eth vlan ipv6 192.0.2.1 tcp"
-  std::string address;   // that it matches, all bits of it
-  std::string mac;       // likewise
+  std::string pattern;              // "eth vlan ipv6 192.0.2.1 tcp"
+  std::string address;              // that it matches, all bits of it
+  std::string mac;                  // likewise
   uint8_t type = 0, type_mask = 0;  // of ICMPv6
   bool fragment = false;
   uint32_t priority = 0;
@@ -159,11 +159,9 @@ class FakeDevice : public RuleDevice {
 class NicRulesTest : public ::testing::Test {
  protected:
   std::unique_ptr<NicRules> open(uint16_t queues = 1, bool priority_by_kind = false) {
-    auto rules = NicRules::open(std::make_unique<FakeDevice>(nic_), {.mac = kMac,
-                                                                     .queues = queues,
-                                                                     .rss_key = key_,
-                                                                     .priority_by_kind = priority_by_kind,
-                                                                     .description = "fake"});
+    auto rules = NicRules::open(
+        std::make_unique<FakeDevice>(nic_),
+        {.mac = kMac, .queues = queues, .rss_key = key_, .priority_by_kind = priority_by_kind, .description = "fake"});
     if (!rules) {
       error_ = rules.error();
       return nullptr;
