@@ -58,7 +58,7 @@ NicRulePattern::NicRulePattern(const NicRule& rule, const net::Mac& mac) {
   memcpy(eth_.hdr.dst_addr.addr_bytes, mac.bytes.data(), mac.bytes.size());
   memset(eth_mask_.hdr.dst_addr.addr_bytes, 0xff, mac.bytes.size());
   add(RTE_FLOW_ITEM_TYPE_ETH, &eth_, &eth_mask_);
-  // Where no tag is spoken of, mlx5 and tc match frames without one only.
+  // Where no tag is spoken of, tc matches frames without one only, and mlx5 according to its steering engine.
   if (rule.tagged) add(RTE_FLOW_ITEM_TYPE_VLAN);
   if (rule.kind == NicRuleKind::kIpv4)
     add_ipv4(rule.address);
