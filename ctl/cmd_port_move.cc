@@ -155,6 +155,18 @@ std::optional<int> there_already(Session& session, PortTools& tools, const NicFa
   return kDone;
 }
 
+// A NIC that lbd drives beside the kernel's driver stays where it is.
+int show_shared(Session& session, const NicFacts& nic, const std::string& name) {
+  NicRecord record = NicMove::record_of(nic, name.empty() ? "NAME" : name);
+  json result = to_json(record, false, session.options.dry_run, {});
+  result["twin"] = nullptr;
+  result["notes"] = {
+      "lbd drives it beside the kernel's driver, which keeps the interface and all it has; rules of the "
+      "NIC give lbd what it owns"};
+  session.show(result, view_port_bind);
+  return kDone;
+}
+
 int bind(Session& session, PortTools& tools, const Words& words) {
   std::optional<uint64_t> trial;
   if (!words.trial.empty()) {
@@ -170,6 +182,7 @@ int bind(Session& session, PortTools& tools, const Words& words) {
   if (!nic) return session.fail(nic.error());
   if (const auto exit = there_already(session, tools, *nic, words.name)) return *exit;
   const std::string name = words.name.empty() ? name_of(tools, *nic) : words.name;
+  if (nic->device.is_bifurcated()) return show_shared(session, *nic, name);
   if (auto checked = check_bind(tools.host, *nic, name, words.forced); !checked) return session.fail(checked.error());
   if (auto checked = check_daemon(session, *nic); !checked) return session.fail(checked.error());
   NicRecord record = NicMove::record_of(*nic, name);

@@ -94,13 +94,14 @@ net::Status check_vfio(NicHost& host) {
 
 net::Status check_device(NicHost& host, const NicFacts& nic) {
   const net::PciDevice& device = nic.device;
-  constexpr uint16_t kMellanox = 0x15b3;
-  if (device.vendor == kMellanox)
+  if (device.is_nvidia())
     return net::Error{
         net::Code::kUnsupported,
-        fmt::format("{} is of NVIDIA's mlx family, which DPDK drives beside the kernel's driver and never by "
-                    "vfio-pci; in this version lbd uses it by its kernel interface{}",
-                    device.address, nic.interface ? ": device: " + nic.interface->name : "")};
+        fmt::format("{} is of NVIDIA's mlx family, which DPDK drives beside the kernel's driver mlx5_core and never by "
+                    "vfio-pci, and it is on {}{}",
+                    device.address, device.driver.empty() ? "no driver" : "the driver " + device.driver,
+                    nic.interface ? ": give lbd its kernel interface, device: " + nic.interface->name
+                                  : ": bind it to mlx5_core")};
   if (device.interfaces.size() > 1)
     return refuse(
         fmt::format("{} has more than one interface ({}): a device that is several ports cannot be moved as one",

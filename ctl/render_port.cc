@@ -157,7 +157,8 @@ void view_port(const json& p, Text& text) {
 void view_port_bind(const json& result, Text& text) {
   const std::string twin = text_of(result, "twin");
   const bool changed = flag_of(result, "changed"), dry_run = flag_of(result, "dry_run");
-  tell_move(result, "moved to vfio-pci", "would be moved to vfio-pci", "is on vfio-pci already", text);
+  tell_move(result, "moved to vfio-pci", "would be moved to vfio-pci",
+            member(result, "twin").is_null() ? "needs no move" : "is on vfio-pci already", text);
   const auto addresses = texts_of(result, "addresses"), routes = texts_of(result, "routes");
   if (changed && !dry_run && member(result, "interface").is_string()) {
     text.facts({{"was", {.text = fmt::format("{}, {}", text_of(result, "interface"), text_of(result, "driver"))}},

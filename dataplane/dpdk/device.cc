@@ -10,6 +10,7 @@
 #include <rte_bus_vdev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_flow.h>
 #include <rte_log.h>
 
 #include "dataplane/host/pci_port.h"
@@ -87,20 +88,25 @@ net::Status Device::configure(const DeviceOptions& o) {
   if (const int error = rte_eth_dev_info_get(id_, &info); error != 0) return failed("does not describe itself", error);
   if (o.nic_mtu != 0 && (o.nic_mtu < info.min_mtu || o.nic_mtu > info.max_mtu))
     return net::Error{net::Code::kInvalid, host::mtu_not_possible(o.nic_mtu, {info.min_mtu, info.max_mtu})};
+  // mlx5 is isolated before it has queues, so that nothing of the kernel's comes to them even at first. TAP takes what
+  // it has from its beginning, and ends that once it has queues.
+  const bool is_tap = info.driver_name != nullptr && strcmp(info.driver_name, "net_tap") == 0;
+  const auto isolate = [&](bool now) { return o.isolated && now ? rte_flow_isolate(id_, 1, nullptr) : 0; };
+  if (const int error = isolate(!is_tap); error != 0) return failed("cannot be shared with the kernel", error);
   rx_queues_ = std::max<uint16_t>(1, std::min(info.max_rx_queues, o.workers));
   tx_queues_ = std::max<uint16_t>(1, std::min(info.max_tx_queues, o.workers));
   // TAP's RSS is of flow rules only: without one the kernel chooses the queue, and moves flows.
-  const bool is_tap = info.driver_name != nullptr && strcmp(info.driver_name, "net_tap") == 0;
-  const uint64_t flow_types = rx_queues_ > 1 && !is_tap ? info.flow_type_rss_offloads & kFlowTypes : 0;
-  const uint8_t key_size = info.hash_key_size == 0 ? kUsualRssKey : info.hash_key_size;
+  const uint64_t flow_types = rx_queues_ > 1 && !is_tap && !o.isolated ? info.flow_type_rss_offloads & kFlowTypes : 0;
+  const uint8_t key_size = rss_key_size();
   if (const int error = configure_queues(o, flow_types, key_size); error != 0)
     return failed("refuses its configuration", error);
   if (const int error = set_up_queues(o); error != 0) return failed("refuses a queue", error);
   if (const int error = rte_eth_dev_start(id_); error != 0) return failed("does not start", error);
+  if (const int error = isolate(is_tap); error != 0) return failed("cannot be shared with the kernel", error);
   if (why_no_rss_.empty()) confirm_rss(o, flow_types, key_size);
   if (why_no_rss_.empty()) confirm_table(info.reta_size);
   // Neighbour discovery, OSPF, VRRP: for the kernel, by group addresses that only it knows.
-  if (nic_) (void)rte_eth_allmulticast_enable(id_);
+  if (nic_ && !o.isolated) (void)rte_eth_allmulticast_enable(id_);
   return {};
 }
 
@@ -198,6 +204,11 @@ bool Device::link_up() const {
 std::string Device::driver() const {
   rte_eth_dev_info info = {};
   return rte_eth_dev_info_get(id_, &info) == 0 && info.driver_name != nullptr ? info.driver_name : "";
+}
+
+uint8_t Device::rss_key_size() const {
+  rte_eth_dev_info info = {};
+  return rte_eth_dev_info_get(id_, &info) == 0 && info.hash_key_size != 0 ? info.hash_key_size : kUsualRssKey;
 }
 
 DeviceCounters Device::counters() const {

@@ -25,6 +25,7 @@ struct DeviceOptions {
   rte_mempool* pool = nullptr;
   uint16_t nic_mtu = 0;                   // of a NIC, which is told it; 0: no NIC
   std::span<const uint8_t> rss_key = {};  // random; the device takes as many bytes as it needs
+  bool isolated = false;                  // it shares itself with the kernel, and brings only what flow rules ask for
 };
 inline constexpr size_t kRssKey = 128;  // bytes; devices take 40 or 52
 
@@ -48,6 +49,9 @@ class Device {
   // Packets of a flow come in by the same queue, whoever sends them.
   bool keeps_flows() const;
   const std::string& why_no_rss() const noexcept { return why_no_rss_; }  // empty: several queues, with RSS
+  // Of an isolated device, whose rules decide it.
+  void set_why_no_rss(std::string why) { why_no_rss_ = std::move(why); }
+  uint8_t rss_key_size() const;  // bytes
   net::Mac mac() const;
   bool link_up() const;
   std::string driver() const;  // net_pcap

@@ -69,6 +69,8 @@ std::vector<std::string> arguments(const EalOptions& o, bool huge) {
   } else {  // which addresses NICs are told, virtual or physical, is for their drivers to say
     for (const std::string& address : o.pci) args.push_back("--allow=" + address);
   }
+  // No device of that bus: functions that an mlx5 NIC was divided into, which DPDK would take unasked.
+  args.push_back("--allow=auxiliary:");
   if (huge) {
     args.push_back("--in-memory");  // no files of huge pages that would outlive a killed daemon
   } else {

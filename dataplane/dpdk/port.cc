@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace lb::dpdk {
 namespace {
@@ -65,6 +66,7 @@ net::Result<std::unique_ptr<Port>> Port::open(const PortPlan& plan, const PortCo
   net::Status opened = plan.interface ? port->open_interface(context)
                        : plan.pci     ? port->open_nic(context)
                                       : port->open_device_string(context);
+  if (opened && plan.shared) opened = port->open_rules(context);
   if (opened && plan.twin) opened = port->open_twin(context);
   if (opened) opened = port->share_queues(context);
   if (!opened)
@@ -140,7 +142,8 @@ net::Status Port::open_nic(const PortContext& context) {
                               .workers = workers_,
                               .pool = (needs_large_buffers(plan_) ? *context.large_buffers : context.buffers).pool(),
                               .nic_mtu = plan_.mtu,
-                              .rss_key = context.keys.rss},
+                              .rss_key = context.keys.rss,
+                              .isolated = plan_.shared.has_value()},
                              context.eal);
   if (!device) return device.error();
   mac_ = (*device)->mac();
@@ -155,13 +158,37 @@ net::Status Port::open_device_string(const PortContext& context) {
                               .arguments = plan_.device_arguments,
                               .workers = workers_,
                               .pool = (needs_large_buffers(plan_) ? *context.large_buffers : context.buffers).pool(),
-                              .rss_key = context.keys.rss},
+                              .rss_key = context.keys.rss,
+                              .isolated = plan_.shared.has_value()},
                              context.eal);
   if (!device) return device.error();
   mac_ = (*device)->mac();
   driver_ = (*device)->driver();
   largest_frame_ = UINT16_MAX;
   devices_.push_back(std::move(*device));
+  return {};
+}
+
+// What the BPF filters do for other interfaces of the kernel, the NIC does by itself.
+net::Status Port::open_rules(const PortContext& context) {
+  Device& device = *devices_.front();
+  mac_ = plan_.shared->mac;
+  auto rules =
+      NicRules::open(rule_device(device.id()),
+                     {.mac = mac_,
+                      .queues = device.rx_queues(),
+                      .rss_key = std::span(context.keys.rss).first(std::min<size_t>(device.rss_key_size(), kRssKey)),
+                      .priority_by_kind = device.driver() == "net_tap",
+                      .description = fmt::format("{} (bifurcated)", plan_.pci ? "mlx5" : device.driver())});
+  if (!rules) return rules.error();
+  rules_ = std::move(*rules);
+  driver_ = rules_->description();
+  device.set_why_no_rss(rules_->why_no_rss());
+  if (!rules_->left_to_kernel().empty())
+    context.log(
+        fmt::format("port {}: the NIC has no rules for some of what is sent to owned addresses, which stays with "
+                    "the kernel: {}",
+                    plan_.port.name, fmt::join(rules_->left_to_kernel(), ", ")));
   return {};
 }
 
@@ -221,9 +248,15 @@ net::Status Port::share_queues(const PortContext& context) {
   return {};
 }
 
+const KernelInterface* Port::kernel_interface() const {
+  if (plan_.interface) return &*plan_.interface;
+  return plan_.shared ? &*plan_.shared : nullptr;
+}
+
 net::Status Port::set_owned(std::span<const net::Address> addresses) {
-  if (!filter_) return {};
-  const net::Status set = filter_->set_owned(addresses);
+  model::OwnedFilter* filter = rules_ ? rules_.get() : filter_.get();
+  if (filter == nullptr) return {};
+  const net::Status set = filter->set_owned(addresses);
   if (!set) return net::Error{set.error().code, fmt::format("port {}: {}", plan_.port.name, set.error().message)};
   return {};
 }
@@ -235,11 +268,11 @@ model::PortCounters Port::counters() const {
   c.device = plan_.port.device;
   c.dispatch = dispatch_by_;
   c.driver = driver_;
-  if (plan_.interface) c.ifname = plan_.interface->name;
+  if (kernel_interface() != nullptr) c.ifname = kernel_interface()->name;
   if (twin_) count_twin(c, *twin_);
   c.mac = mac_;
   c.mtu = plan_.mtu;
-  if (!twin_) c.link_up = plan_.interface ? host::interface_link_up(plan_.interface->name) : devices_[0]->link_up();
+  if (!twin_) c.link_up = kernel_interface() != nullptr ? host::interface_link_up(c.ifname) : devices_[0]->link_up();
   for (const auto& device : devices_) {
     const DeviceCounters d = device->counters();
     c.queues = static_cast<uint16_t>(c.queues + device->rx_queues());

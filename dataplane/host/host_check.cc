@@ -69,6 +69,7 @@ class HostCheck {
   // The kernel's, of a NIC that it still has. Empty: none.
   static std::string interface_of(const PortPlan& plan) {
     if (plan.interface) return plan.interface->name;
+    if (plan.shared) return plan.shared->name;
     return plan.pci && !plan.pci->interfaces.empty() ? plan.pci->interfaces.front() : std::string();
   }
 

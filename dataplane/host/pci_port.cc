@@ -6,9 +6,8 @@
 namespace lb::host {
 namespace {
 
-constexpr uint16_t kMellanox = 0x15b3;
 constexpr const char* kDrivers =
-    "virtio, Intel (e1000, igb, igc, ixgbe, i40e, iavf, ice), VMware (vmxnet3) and Amazon (ena)";
+    "virtio, Intel (e1000, igb, igc, ixgbe, i40e, iavf, ice), VMware (vmxnet3), Amazon (ena) and NVIDIA (mlx5)";
 
 std::string holder(const net::PciDevice& d) {
   if (d.interfaces.empty()) return fmt::format("driver {}", d.driver);
@@ -65,18 +64,55 @@ net::Status check_sibling(const net::PciBus& bus, const net::PciDevice& d, const
                                                       : "that is no network card: use another slot")};
 }
 
+// Rules of the NIC are made through its driver mlx5_core, for the one interface that the driver has of it.
+net::Status check_bifurcated(const net::PciDevice& d) {
+  if (d.interfaces.empty())
+    return net::Error{net::Code::kUnavailable,
+                      fmt::format("{} has no interface here: it may be in another network namespace; lbd shares a NIC "
+                                  "with the kernel only where its interface is",
+                                  d.address)};
+  if (d.interfaces.size() > 1)
+    return net::Error{
+        net::Code::kUnavailable,
+        fmt::format(
+            "{} has several interfaces ({}), as in switchdev mode, in which lbd cannot share it with the "
+            "kernel; leave that mode: devlink dev eswitch set pci/{} mode legacy (or give one of them as device)",
+            d.address, fmt::join(d.interfaces, ", "), d.address)};
+  if (!d.verbs)
+    return net::Error{net::Code::kUnavailable,
+                      fmt::format("{} has no Verbs device, by which lbd gives rules to a NIC that it shares with the "
+                                  "kernel; load the modules: modprobe -a mlx5_ib ib_uverbs (or give its kernel "
+                                  "interface, device: {})",
+                                  d.address, d.interfaces.front())};
+  return {};
+}
+
+// Not by mlx5_core: DPDK has no way to drive it.
+net::Error without_bifurcated_driver(const net::PciDevice& d) {
+  if (!d.interfaces.empty())
+    return {net::Code::kUnsupported,
+            fmt::format("{} ({}) is on the driver {}, and of NVIDIA's NICs lbd can share those of mlx5_core only; give "
+                        "its kernel interface instead, device: {}",
+                        d.address, d.ids(), d.driver, d.interfaces.front())};
+  return {
+      net::Code::kUnsupported,
+      fmt::format("{} ({}) is of NVIDIA's, which lbd drives beside the kernel's driver mlx5_core, and it is bound to "
+                  "{}; give it back: lbctl port unbind {} (or modprobe mlx5_core; echo {} "
+                  ">/sys/bus/pci/drivers/mlx5_core/bind)",
+                  d.address, d.ids(), d.driver.empty() ? "no driver" : d.driver, d.address, d.address)};
+}
+
 }  // namespace
 
 std::vector<net::Error> pci_problems(const net::PciBus& bus, const net::PciDevice& d) {
   if (!d.is_network())
     return {{net::Code::kInvalid, fmt::format("{} is no network device (class {:06x}, {}); see: lspci -s {}", d.address,
                                               d.class_code, d.ids(), d.address)}};
-  if (d.vendor == kMellanox)
-    return {{net::Code::kUnsupported,
-             fmt::format(
-                 "{} ({}) is of NVIDIA's mlx family, whose driver shares the NIC with the kernel; that is not in this "
-                 "version: give its kernel interface instead{}",
-                 d.address, d.ids(), d.interfaces.empty() ? "" : fmt::format(", device: {}", d.interfaces.front()))}};
+  if (d.is_bifurcated()) {
+    if (net::Status ok = check_bifurcated(d); !ok) return {std::move(ok).error()};
+    return {};
+  }
+  if (d.is_nvidia()) return {without_bifurcated_driver(d)};
   std::vector<net::Error> problems;
   const auto check = [&](net::Status ok) {
     if (!ok) problems.push_back(std::move(ok).error());

@@ -44,17 +44,23 @@ uint32_t buffers_of(const PortPlan& plan, uint32_t workers) {
   return count;
 }
 
-void plan_interface(PortPlan& plan, std::vector<PortProblem>& problems) {
-  const std::string& name = plan.port.device;
+// The kernel's interface of that name, and the port's MTU, which is no larger than its own.
+std::optional<KernelInterface> take_interface(PortPlan& plan, const std::string& name,
+                                              std::vector<PortProblem>& problems) {
   auto found = query_interface(name);
-  if (!found && found.error().code == net::Code::kNotFound)
-    return problems.push_back(
+  if (!found && found.error().code == net::Code::kNotFound) {
+    problems.push_back(
         {"device",
          {net::Code::kNotFound,
           fmt::format("no such device: '{}' is no network interface here (there are {}) and no DPDK device string "
                       "(net_...)",
                       name, fmt::join(interface_names(), ", "))}});
-  if (!found) return problems.push_back({"device", found.error()});
+    return std::nullopt;
+  }
+  if (!found) {
+    problems.push_back({"device", found.error()});
+    return std::nullopt;
+  }
   if (!found->up)
     problems.push_back(
         {"device",
@@ -65,7 +71,7 @@ void plan_interface(PortPlan& plan, std::vector<PortProblem>& problems) {
         {"mtu",
          {net::Code::kInvalid, fmt::format("mtu {} is larger than {}'s {}; raise it: ip link set dev {} mtu {}",
                                            plan.mtu, name, found->mtu, name, plan.mtu)}});
-  plan.interface = *found;
+  return *found;
 }
 
 void plan_nic(PortPlan& plan, const std::string& address, const net::PciBus& bus, std::vector<PortProblem>& problems) {
@@ -74,7 +80,31 @@ void plan_nic(PortPlan& plan, const std::string& address, const net::PciBus& bus
   auto device = bus.find(address);
   if (!device) return problems.push_back({"device", device.error()});
   plan.pci = std::move(*device);
-  for (net::Error& problem : pci_problems(bus, *plan.pci)) problems.push_back({"device", std::move(problem)});
+  plan.twin = !plan.pci->is_bifurcated();
+  std::vector<net::Error> found = pci_problems(bus, *plan.pci);
+  if (found.empty() && !plan.twin) plan.shared = take_interface(plan, plan.pci->interfaces.front(), problems);
+  for (net::Error& problem : found) problems.push_back({"device", std::move(problem)});
+}
+
+// Empty: it has none. `remote=eth1` among arguments with commas between.
+std::string remote_of(const PortPlan& plan) {
+  constexpr std::string_view kRemote = ",remote=";
+  if (!plan.device_name.starts_with("net_tap")) return {};
+  const std::string arguments = "," + plan.device_arguments;
+  const size_t at = arguments.find(kRemote);
+  if (at == std::string::npos) return {};
+  const size_t begin = at + kRemote.size();
+  return arguments.substr(begin, std::min(arguments.find(',', begin), arguments.size()) - begin);
+}
+
+void plan_device_string(PortPlan& plan, TwinsFor twins, std::vector<PortProblem>& problems) {
+  const std::string& device = plan.port.device;
+  const size_t comma = device.find(',');
+  plan.device_name = device.substr(0, comma);
+  if (comma != std::string::npos) plan.device_arguments = device.substr(comma + 1);
+  const std::string remote = remote_of(plan);
+  plan.twin = remote.empty() && twins == TwinsFor::kDeviceStrings;
+  if (!remote.empty()) plan.shared = take_interface(plan, remote, problems);
 }
 
 }  // namespace
@@ -87,12 +117,9 @@ PortPlan plan_port(const model::Port& port, TwinsFor twins, const net::PciBus& b
   if (const auto address = net::parse_pci_address(port.device)) {
     plan_nic(plan, *address, bus, problems);
   } else if (!interface_exists(port.device) && is_device_string(port.device)) {
-    const size_t comma = port.device.find(',');
-    plan.twin = twins == TwinsFor::kDeviceStrings;
-    plan.device_name = port.device.substr(0, comma);
-    if (comma != std::string::npos) plan.device_arguments = port.device.substr(comma + 1);
+    plan_device_string(plan, twins, problems);
   } else {
-    plan_interface(plan, problems);
+    plan.interface = take_interface(plan, port.device, problems);
   }
   return plan;
 }

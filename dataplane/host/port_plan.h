@@ -22,8 +22,10 @@ enum class TwinsFor : uint8_t { kNics, kDeviceStrings };
 struct PortPlan {
   net::PortId id{};
   model::Port port;
-  std::optional<KernelInterface> interface;   // else
-  std::optional<net::PciDevice> pci;          // else a DPDK device string
+  std::optional<KernelInterface> interface;  // else
+  std::optional<net::PciDevice> pci;         // else a DPDK device string
+  // Bifurcated, of a NIC or device string: the kernel keeps this interface of it, and what lbd has no rule for.
+  std::optional<KernelInterface> shared;
   std::string device_name, device_arguments;  // of the device string: net_pcap0 and rx_pcap=a,tx_pcap=b
   uint16_t mtu = 1500;
   bool twin = false;
@@ -36,7 +38,8 @@ struct PortProblem {
   std::string key;  // that it is about: device, mtu
   net::Error error;
 };
-// The plan of one port, as far as it can be made, with all its problems.
+// The plan of one port, as far as it can be made, with all its problems. A device string is bifurcated when it is a TAP
+// that takes packets from an interface of the kernel (net_tap0,remote=eth1), whose rules tc carries out.
 PortPlan plan_port(const model::Port& port, TwinsFor twins, const net::PciBus& bus, std::vector<PortProblem>& problems);
 
 // The plans of all, or the first problem of the first port that has one, which begins with "port NAME:".

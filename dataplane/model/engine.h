@@ -43,7 +43,7 @@ struct QueueCounters {
 struct PortCounters {
   net::PortId port{};
   std::string name, device;
-  std::string driver;  // "af_xdp native", "af_xdp generic", "af_packet", "net_ring", ...
+  std::string driver;  // "af_xdp native", "af_xdp generic", "af_packet", "mlx5 (bifurcated)", "net_ring", ...
   std::string ifname;  // what the kernel knows the port by: its interface, or its twin; empty when there is neither
   net::Mac mac;
   uint16_t mtu = 0;

@@ -1,7 +1,8 @@
-// How a kernel interface keeps its own traffic while lbd takes what it owns. Two recipes, both BPF, implemented in xdp/
-// and handed to the DPDK ports by dataplane/lbd.cc, since dpdk/ knows no BPF and xdp/ knows no DPDK.
+// How a kernel interface keeps its own traffic while lbd takes what it owns. Two recipes are BPF, implemented in xdp/
+// and handed to the DPDK ports by dataplane/lbd.cc, since dpdk/ knows no BPF and xdp/ knows no DPDK; one is the NIC's.
 //   AF_XDP     an XDP program redirects owned packets to the queue's socket and passes the rest to the kernel
 //   AF_PACKET  the kernel sees a copy of everything; a tc ingress program drops what is owned
+//   bifurcated rules of the NIC bring what is owned to DPDK (dpdk/nic_rules.h, which tells what differs)
 // "Owned": IPv4 or IPv6 (behind up to two VLAN tags) to an owned address, with the interface's MAC as destination; ND
 // and MLD (ICMPv6 130-137, 143) stay the kernel's.
 #pragma once
@@ -28,7 +29,8 @@ class OwnedFilter {
   virtual ~OwnedFilter() = default;  // detaches
   // Replaces the set: addresses that stay are never missing in between.
   virtual net::Status set_owned(std::span<const net::Address> addresses) = 0;
-  virtual std::string description() const = 0;  // "af_xdp native", "af_xdp generic", "af_packet"
+  virtual std::string description() const = 0;  // "af_xdp native", "af_xdp generic", "af_packet",
+                                                // "mlx5 (bifurcated)"
 };
 
 class OwnedFilterFactory {

@@ -103,6 +103,7 @@ Result<PciDevice> PciBus::find(const std::string& address) const {
     found.driver_override = override;
   found.interfaces = interfaces_of(path);
   found.numa_node = number(read_line(path / "numa_node"));  // -1: none
+  found.verbs = !names_in(path / "infiniband_verbs").empty();
   found.iommu_group = number(link_name(path / "iommu_group"));
   if (!found.iommu_group) return found;
   for (std::string& other : names_in(path / "iommu_group/devices"))

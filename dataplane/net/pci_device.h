@@ -14,6 +14,8 @@
 namespace lb::net {
 
 inline constexpr const char* kVfioDriver = "vfio-pci";
+// Bifurcated: DPDK drives the NIC beside it, and it keeps its interface.
+inline constexpr const char* kBifurcatedDriver = "mlx5_core";
 
 // Whether a device with that driver lets VFIO have the others of its IOMMU group: nobody uses it (no driver, pci-stub),
 // it is VFIO's as well, or it is a bridge or an event collector whose driver does no DMA. Source: driver_managed_dma in
@@ -34,7 +36,10 @@ struct PciDevice {
   std::optional<uint32_t> iommu_group;
   std::vector<std::string> group_others;  // PCI addresses of other devices of that group; sorted
   std::optional<uint32_t> numa_node;
+  bool verbs = false;  // the kernel offers it to processes by ib_uverbs, which is how DPDK drives mlx5
 
+  bool is_nvidia() const noexcept { return vendor == 0x15b3; }
+  bool is_bifurcated() const noexcept { return driver == kBifurcatedDriver; }
   bool is_network() const noexcept { return class_code >> 16 == 0x02; }
   std::string ids() const;  // 1af4:1041
 };

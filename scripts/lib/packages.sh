@@ -4,7 +4,7 @@
 # To build lbd and lbctl (clang and bpftool: the BPF programs).
 PACKAGES_BUILD=(
   g++ meson ninja-build pkg-config clang bpftool
-  libdpdk-dev libbpf-dev libxdp-dev libmnl-dev
+  libdpdk-dev libibverbs-dev ibverbs-providers libbpf-dev libxdp-dev libmnl-dev
   libfmt-dev libcli11-dev libyaml-cpp-dev nlohmann-json3-dev libboost1.81-dev
   libgtest-dev
 )

@@ -169,6 +169,25 @@ TEST_F(PortTest, ANicThatOthersMovedIsLeftToThem) {
   EXPECT_EQ(host_.steps(), 0u);
 }
 
+TEST_F(PortTest, ABifurcatedNicNeedsNoMove) {
+  host_.nic().vendor = 0x15b3;
+  host_.nic().driver = "mlx5_core";
+  for (const std::string device : {"eth0", FakeHost::kPci}) {
+    const Outcome run = lbctl({"bind", device, "--name", "wan"});
+    EXPECT_EQ(run.exit, kDone) << run.err;
+    for (const char* words :
+         {"0000:3b:00.0: needs no move", "keeps the interface", "- {name: wan, device: \"0000:3b:00.0\", mtu: 9000}"})
+      EXPECT_NE(run.out.find(words), std::string::npos) << run.out;
+  }
+  const json bound = lbctl({"bind", FakeHost::kPci, "--dry-run", "--json"}).object();
+  EXPECT_EQ(bound.at("changed"), false);
+  EXPECT_EQ(bound.at("twin"), nullptr);
+  EXPECT_EQ(bound.at("driver"), "mlx5_core");
+  EXPECT_EQ(bound.at("interface"), "eth0");
+  EXPECT_NE(lbctl({"unbind", "eth0"}).out.find("is the kernel's already"), std::string::npos);
+  EXPECT_EQ(host_.steps(), 0u);
+}
+
 TEST_F(PortTest, AnInterfaceOfARunningLbdIsNotTakenFromIt) {
   FakeDaemon daemon(FakeDaemon::always({{"ports", {{{"name", "lan"}, {"ifname", "eth0"}}}}}));
   setenv("LBD_SOCKET", daemon.socket().c_str(), 1);

@@ -148,16 +148,81 @@ TEST_F(PciPort, NoNic) {
             "0000:00:1f.2 is no network device (class 010601, 8086:2922); see: lspci -s 0000:00:1f.2");
 }
 
-TEST_F(PciPort, BifurcatedDriver) {
-  sysfs_.add_device("0000:5e:00.0", "0x15b3", "0x1017", "0x020000");
-  sysfs_.bind("0000:5e:00.0", "mlx5_core");
-  sysfs_.add_interface("0000:5e:00.0", "ens3");
-  const auto device = usable_pci_device(net::PciBus(sysfs_.root()), "0000:5e:00.0");
-  ASSERT_FALSE(device);
-  EXPECT_EQ(device.error().code, net::Code::kUnsupported);
-  EXPECT_NE(device.error().message.find("not in this version: give its kernel interface instead, device: ens3"),
-            std::string::npos)
-      << device.error().message;
+// NVIDIA's, whose interface is a real one of this machine, since MAC and MTU are asked of the kernel: lo.
+class BifurcatedPort : public PciPort {
+ protected:
+  BifurcatedPort() {
+    sysfs_.add_device(kShared, "0x15b3", "0x1017", "0x020000");
+    sysfs_.bind(kShared, "mlx5_core");
+    sysfs_.add_interface(kShared, "lo");
+    std::filesystem::create_directories(sysfs_.root() + "/bus/pci/devices/0000:5e:00.0/infiniband_verbs/uverbs0");
+  }
+  net::Result<std::vector<PortPlan>> plan(const std::string& device, std::optional<uint16_t> mtu = {}) {
+    const model::Port port{.name = "wan", .device = device, .mtu = mtu};
+    return plan_ports({&port, 1}, TwinsFor::kDeviceStrings, net::PciBus(sysfs_.root()));
+  }
+  void expect_refused(const std::string& words, net::Code code = net::Code::kUnavailable) {
+    const auto plans = plan(kShared);
+    ASSERT_FALSE(plans);
+    EXPECT_EQ(plans.error().code, code);
+    EXPECT_NE(plans.error().message.find(words), std::string::npos) << plans.error().message;
+  }
+  static constexpr const char* kShared = "0000:5e:00.0";
+};
+
+TEST_F(BifurcatedPort, IsTakenWhereItIsWithoutTwin) {
+  const auto plans = plan(kShared, 1400);
+  ASSERT_TRUE(plans) << plans.error().message;
+  EXPECT_EQ(pci_addresses(*plans), std::vector<std::string>{kShared});
+  ASSERT_TRUE(plans->front().shared);
+  EXPECT_EQ(plans->front().shared->name, "lo");
+  EXPECT_FALSE(plans->front().twin);
+  EXPECT_FALSE(plans->front().interface);
+  EXPECT_EQ(plans->front().mtu, 1400);
+  EXPECT_EQ(plan(kShared)->front().mtu, model::kMaxMtu) << "the kernel's, which is larger";
+}
+
+TEST_F(BifurcatedPort, WithoutVerbs) {
+  std::filesystem::remove_all(sysfs_.root() + "/bus/pci/devices/0000:5e:00.0/infiniband_verbs");
+  expect_refused(
+      "no Verbs device, by which lbd gives rules to a NIC that it shares with the kernel; load the modules: "
+      "modprobe -a mlx5_ib ib_uverbs (or give its kernel interface, device: lo)");
+}
+
+TEST_F(BifurcatedPort, WithoutInterfaceHere) {
+  std::filesystem::remove_all(sysfs_.root() + "/bus/pci/devices/0000:5e:00.0/net");
+  expect_refused("may be in another network namespace");
+}
+
+TEST_F(BifurcatedPort, WithRepresentors) {
+  sysfs_.add_interface(kShared, "lo_0");
+  expect_refused("several interfaces (lo, lo_0), as in switchdev mode");
+  expect_refused("devlink dev eswitch set pci/0000:5e:00.0 mode legacy");
+}
+
+TEST_F(BifurcatedPort, OnTheWrongDriver) {
+  sysfs_.bind(kShared, "mlx4_core");
+  expect_refused(
+      "on the driver mlx4_core, and of NVIDIA's NICs lbd can share those of mlx5_core only; give its kernel "
+      "interface instead, device: lo",
+      net::Code::kUnsupported);
+  std::filesystem::remove_all(sysfs_.root() + "/bus/pci/devices/0000:5e:00.0/net");
+  sysfs_.bind(kShared, "vfio-pci");
+  expect_refused("it is bound to vfio-pci; give it back: lbctl port unbind 0000:5e:00.0", net::Code::kUnsupported);
+}
+
+TEST_F(BifurcatedPort, ATapThatTakesFromAnInterfaceIsOneToo) {
+  const auto plans = plan("net_tap0,iface=x,remote=lo");
+  ASSERT_TRUE(plans) << plans.error().message;
+  ASSERT_TRUE(plans->front().shared);
+  EXPECT_EQ(plans->front().shared->name, "lo");
+  EXPECT_FALSE(plans->front().twin);
+  EXPECT_TRUE(plan("net_tap0,remote=lo,iface=x")->front().shared);
+  EXPECT_FALSE(plan("net_tap0,iface=remote")->front().shared);
+  EXPECT_TRUE(plan("net_tap0,iface=remote")->front().twin);
+  const auto absent = plan("net_tap0,remote=nowhere0");
+  ASSERT_FALSE(absent);
+  EXPECT_EQ(absent.error().code, net::Code::kNotFound);
 }
 
 TEST(PciDeviceNotTaken, WithoutDriverOrWithDpdksWords) {
