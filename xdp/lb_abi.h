@@ -79,17 +79,17 @@ enum lb_xdp_mode {
 // Constants of one loaded program: `const volatile struct lb_xdp_port lb_port`, set before it is loaded, so that the
 // verifier folds them.
 struct lb_xdp_port {
-  __u8 mac[6];            // other destinations are the kernel's
-  __u16 port;             // PortId
-  __u32 first_worker;     // of queue 0
-  __u32 queues;           // of the interface; a packet of a higher one counts as one of queue 0
-  __u32 workers;          // of the node, the exception path's included
-  __u32 lines;            // of each worker's flow table; 0: no tracking
-  __u32 former_workers;   // tables in lb_former_flows; 0: there are none
-  __u32 former_lines;     // of each
-  __u32 shared;           // 1: several CPUs may be in the program for one queue (generic mode)
-  __u32 mode;             // enum lb_xdp_mode
-  __u64 fixed_now_ms;     // tests: the clock stands still; 0: the kernel's
+  __u8 mac[6];           // other destinations are the kernel's
+  __u16 port;            // PortId
+  __u32 first_worker;    // of queue 0
+  __u32 queues;          // of the interface; a packet of a higher one counts as one of queue 0
+  __u32 workers;         // of the node, the exception path's included
+  __u32 lines;           // of each worker's flow table; 0: no tracking
+  __u32 former_workers;  // tables in lb_former_flows; 0: there are none
+  __u32 former_lines;    // of each
+  __u32 shared;          // 1: several CPUs may be in the program for one queue (generic mode)
+  __u32 mode;            // enum lb_xdp_mode
+  __u64 fixed_now_ms;    // tests: the clock stands still; 0: the kernel's
 };
 
 // What became of the last packet, in modes RECORD and DRY: the one value of lb_decision.
@@ -108,10 +108,10 @@ struct lb_xdp_decision {
   __u32 listener;      // index into Snapshot::listener_names, LB_NO_SERVICE: none
   __u32 slot;          // of the Maglev table; LB_NO_SERVICE: none was read
   __u64 flow_hash;
-  __u64 hash;          // that picked the slot
-  __u32 backend;       // BackendId; 0: none
-  __u32 tracked;       // enum lb_flow_class of the entry that was found; LB_FLOW_FREE: none
-  __u32 egress;        // PortId, of a forward
+  __u64 hash;     // that picked the slot
+  __u32 backend;  // BackendId; 0: none
+  __u32 tracked;  // enum lb_flow_class of the entry that was found; LB_FLOW_FREE: none
+  __u32 egress;   // PortId, of a forward
   __u32 pad;
   __u64 generation;
 };

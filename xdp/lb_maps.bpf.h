@@ -9,13 +9,13 @@
 
 #include <bpf/bpf_helpers.h>
 
-#define LB_ARRAY(name, what, count)          \
-  struct {                                   \
-    __uint(type, BPF_MAP_TYPE_ARRAY);        \
-    __uint(map_flags, BPF_F_MMAPABLE);       \
-    __uint(max_entries, count);              \
-    __type(key, __u32);                      \
-    __type(value, what);                     \
+#define LB_ARRAY(name, what, count)    \
+  struct {                             \
+    __uint(type, BPF_MAP_TYPE_ARRAY);  \
+    __uint(map_flags, BPF_F_MMAPABLE); \
+    __uint(max_entries, count);        \
+    __type(key, __u32);                \
+    __type(value, what);               \
   } name SEC(".maps")
 
 LB_ARRAY(lb_config, struct lb_xdp_config, 1);

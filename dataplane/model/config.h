@@ -46,8 +46,16 @@ struct Port {
   friend bool operator==(const Port&, const Port&) = default;
 };
 
-struct Daemon {  // read at start
-  std::string engine = "dpdk";
+// An interface of the XDP engine; its place in the list is its PortId.
+enum class XdpMode : uint8_t { kNative, kGeneric };
+struct XdpInterface {
+  std::string name;  // of the kernel
+  XdpMode mode = XdpMode::kNative;
+  friend bool operator==(const XdpInterface&, const XdpInterface&) = default;
+};
+
+struct Daemon {                 // read at start
+  std::string engine = "dpdk";  // dpdk, xdp
   std::string socket = "/run/lbd/lbd.sock";
   std::string state_dir = "/var/lib/lbd";
   std::string hash_key_file = "/etc/lbd/hash-key";
@@ -57,6 +65,9 @@ struct Daemon {  // read at start
   HugePages huge_pages = HugePages::kAuto;
   Idle idle = Idle::kSleep;
   std::vector<Port> ports;
+  // Of engine xdp alone.
+  std::vector<XdpInterface> interfaces;
+  uint32_t orphan_after_s = 60;  // how long the program forwards without a living lbd; 0: for ever
   friend bool operator==(const Daemon&, const Daemon&) = default;
 };
 
