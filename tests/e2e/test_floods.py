@@ -9,7 +9,7 @@ import json
 import subprocess
 
 import pytest
-from lab import LBCTL, LBD, TOOLS, forget_flows, wait_for
+from lab import LBCTL, LBD, PASS, TOOLS, entering, forget_flows, forget_pins, wait_for
 
 NS, GATEWAY = "lbd-flood", "lbd-flood-gw"
 CAPACITY, TIMES, FLOWS = 65536, 10, 10000
@@ -23,7 +23,7 @@ daemon:
   state-dir: {dir}/state
   hash-key-file: {dir}/hash-key
   flows: {flows}
-  dpdk: {{workers: [0, 1], huge-pages: off, ports: [{{name: up, device: up0}}]}}
+{engine}
 pools:
   fe:
     backends:
@@ -31,6 +31,12 @@ pools:
 services:
   web: {{listen: ["192.0.2.10:80/tcp", "192.0.2.10:80/udp"], pool: fe, forward: ipip}}
 """
+
+ENGINES = {
+    "dpdk": "  engine: dpdk\n  dpdk: {workers: [0, 1], huge-pages: off, ports: [{name: up, device: up0}]}",
+    "xdp-native": "  engine: xdp\n  xdp: {interfaces: [{name: up0, mode: native}]}",
+    "xdp-generic": "  engine: xdp\n  xdp: {interfaces: [{name: up0, mode: generic}]}",
+}
 
 # The gateway's address is nobody's: what arrives there for it is seen by the tool and dropped by the kernel.
 NET = f"""set -e
@@ -55,15 +61,19 @@ def remove_namespaces():
 class Flooded:
     """lbd and the tool that floods it."""
 
-    def __init__(self, folder, flows):
+    def __init__(self, engine, folder, flows):
+        self.engine = engine
         self.dir, self.process, self.tool = folder, None, None
         (folder / "state").mkdir()
         self.flows = flows
         self.write_config()
         remove_namespaces()
         subprocess.run(["bash", "-c", NET], check=True, capture_output=True, text=True)
+        if engine == "xdp-native":
+            # What native XDP sends by a veth arrives only where there is a program, too.
+            subprocess.run(["ip", "-n", GATEWAY, "link", "set", "dev", "up0", "xdpdrv", "obj", PASS, "sec", "xdp"], check=True)
         with open(folder / "log", "w", encoding="utf-8") as log:
-            self.process = subprocess.Popen(["ip", "netns", "exec", NS, LBD, "--config", folder / "lbd.yaml"], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([*entering(engine, NS), LBD, "--config", folder / "lbd.yaml"], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
         wait_for("lbd answers", lambda: self.process.poll() is not None or self.lbctl("stats", check=False).returncode == 0, 30)
         assert self.process.poll() is None, (folder / "log").read_text()
@@ -74,7 +84,7 @@ class Flooded:
 
     def write_config(self, zero=()):
         backends = "\n".join(f"      - {{name: {n}, address: {a}, weight: {0 if n in zero else 100}}}" for n, a in BACKENDS.items())
-        (self.dir / "lbd.yaml").write_text(CONFIG.format(dir=self.dir, flows=self.flows, backends=backends))
+        (self.dir / "lbd.yaml").write_text(CONFIG.format(dir=self.dir, flows=self.flows, engine=ENGINES[self.engine], backends=backends))
 
     def close(self):
         if self.tool:
@@ -85,6 +95,7 @@ class Flooded:
             self.process.terminate()
             self.process.wait(timeout=20)
         forget_flows(self.dir)
+        forget_pins(self.dir)
         remove_namespaces()
 
     def lbctl(self, *args, check=True, stdin=None):
@@ -131,11 +142,11 @@ class Flooded:
 
 
 @pytest.fixture
-def flooded(binaries, tmp_path):
+def flooded(binaries, engine, tmp_path):
     running = []
 
     def start(flows):
-        running.append(Flooded(tmp_path, flows))
+        running.append(Flooded(engine, tmp_path, flows))
         return running[0]
 
     yield start
