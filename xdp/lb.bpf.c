@@ -18,6 +18,7 @@
 #include "xdp/choose.bpf.h"
 #include "xdp/count.bpf.h"
 #include "xdp/flow.bpf.h"
+#include "xdp/given_back.bpf.h"
 #include "xdp/listener.bpf.h"
 #include "xdp/next_hop.bpf.h"
 #include "xdp/packet.bpf.h"
@@ -25,8 +26,9 @@
 #include "xdp/rewrite.bpf.h"
 
 // The clock of flow_clock_ms().
-static __always_inline __u64 clock_ms(void) {
-  return lb_port.fixed_now_ms != 0 ? lb_port.fixed_now_ms : bpf_ktime_get_coarse_ns() / 1000000;
+static __always_inline __u64 clock_ms(const struct lb_xdp_config* config) {
+  if (is_mode(LB_XDP_RECORD) && config->now_ms != 0) return config->now_ms;
+  return bpf_ktime_get_coarse_ns() / 1000000;
 }
 
 static __always_inline int is_orphan(const struct lb_xdp_config* config, __u64 now_ms) {
@@ -94,8 +96,9 @@ static __always_inline __u32 balance(struct xdp_md* ctx, const struct world* wor
 
 SEC("xdp")
 int lbd_balance(struct xdp_md* ctx) {
-  struct world world = {.now_ms = clock_ms(), .config = LOOKUP(lb_config, 0)};
+  struct world world = {.config = LOOKUP(lb_config, 0)};
   if (world.config == 0) return XDP_PASS;
+  world.now_ms = clock_ms(world.config);
   if (!is_mode(LB_XDP_DRY) && is_orphan(world.config, world.now_ms)) return XDP_PASS;
   world.active = *(const volatile __u32*)&world.config->active & 1;
   world.half = &world.config->half[world.active];
@@ -108,6 +111,7 @@ int lbd_balance(struct xdp_md* ctx) {
   __u64 bytes = 0;
   p.length = (__u32)(ctx->data_end - ctx->data);
   const __u32 fate = balance(ctx, &world, w, &p, &egress, &bytes);
+  if (fate == FATE_HAND_OUT && lb_is_given_back(ctx, lb_port.given_back)) return XDP_PASS;
   return finish(&world, w, &p, fate, egress, bytes);
 }
 
