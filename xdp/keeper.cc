@@ -1,17 +1,29 @@
 #include "xdp/keeper.h"
 
+#include <pthread.h>
+#include <signal.h>
+
 #include <utility>
 
 namespace lb::xdp {
 
-Keeper::Keeper(std::function<void()> beat)
-    : beat_(std::move(beat)), thread_([this] {
-        std::unique_lock lock(mutex_);
-        while (!stop_) {
-          beat_();
-          wake_.wait_for(lock, kBeat, [this] { return stop_; });
-        }
-      }) {}
+// Signals are the control thread's.
+Keeper::Keeper(std::function<void()> beat) : beat_(std::move(beat)) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { run(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_setname_np(thread_.native_handle(), "lbd-keeper");
+}
+
+void Keeper::run() {
+  std::unique_lock lock(mutex_);
+  while (!stop_) {
+    beat_();
+    wake_.wait_for(lock, kBeat, [this] { return stop_; });
+  }
+}
 
 Keeper::~Keeper() {
   {

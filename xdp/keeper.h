@@ -20,6 +20,8 @@ class Keeper {
   Keeper& operator=(const Keeper&) = delete;
 
  private:
+  void run();
+
   std::function<void()> beat_;
   std::mutex mutex_;
   std::condition_variable wake_;
