@@ -90,6 +90,9 @@ struct lb_xdp_port {
   __u32 shared;          // 1: several CPUs may be in the program for one queue (generic mode)
   __u32 mode;            // enum lb_xdp_mode
   __u64 fixed_now_ms;    // tests: the clock stands still; 0: the kernel's
+  // Generic mode: random; in front of a frame that lbd gives back to the kernel, which runs the program over it again
+  // (xdp/given_back.bpf.h). 0: native mode.
+  __u64 given_back;
 };
 
 // What became of the last packet, in modes RECORD and DRY: the one value of lb_decision.
