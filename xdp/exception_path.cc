@@ -61,7 +61,7 @@ std::thread start_thread(ExceptionLoop* loop) {
 
 std::string tap_name(const std::string& ifname, int index) {
   std::string name = "lbx-" + ifname;
-  return name.size() <= kMostOfName ? name : fmt::format("lbx-if{}", index);
+  return name.size() <= kMostOfName ? name : fmt::format("lbx-i{}", index);
 }
 
 net::Result<std::unique_ptr<ExceptionPath>> ExceptionPath::start(const ExceptionOptions& options) {

@@ -26,7 +26,7 @@ class FeatureTable {
   explicit FeatureTable(std::string ifname) : ifname_(std::move(ifname)) {}
 
   std::string ifname_;
-  std::vector<std::string> names_;              // by bit
+  std::vector<std::string> names_;             // by bit
   std::vector<uint32_t> active_, changeable_;  // words of bits
 };
 

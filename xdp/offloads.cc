@@ -77,7 +77,8 @@ net::Status Offloads::write_file() const {
 void Offloads::restore_others(const std::vector<model::XdpInterface>& interfaces) {
   std::map<std::string, Features> kept;
   for (const auto& [ifname, features] : was_on_) {
-    const auto now = std::find_if(interfaces.begin(), interfaces.end(), [&](const auto& i) { return i.name == ifname; });
+    const auto now =
+        std::find_if(interfaces.begin(), interfaces.end(), [&](const auto& i) { return i.name == ifname; });
     const Features needless = now == interfaces.end() ? features : without(features, in_the_way(now->mode));
     turn_on(ifname, needless);
     if (now != interfaces.end()) kept[ifname] = without(features, needless);
@@ -102,9 +103,10 @@ net::Status Offloads::turn_off_of(const model::XdpInterface& interface) {
   table = FeatureTable::read(interface.name);
   if (!table) return table.error();
   if (const Features left = table->active(unwanted); !left.empty())
-    log_(fmt::format("{}: its driver does not let {} be turned off: the program may see other frames than there were on "
-                     "the wire",
-                     interface.name, fmt::join(left, ", ")));
+    log_(
+        fmt::format("{}: its driver does not let {} be turned off: the program may see other frames than there were on "
+                    "the wire",
+                    interface.name, fmt::join(left, ", ")));
   return {};
 }
 
@@ -112,8 +114,7 @@ void Offloads::turn_on(const std::string& ifname, const Features& features) cons
   if (features.empty()) return;
   const auto table = FeatureTable::read(ifname);
   const net::Status done = table ? table->set(features, true) : net::Status(table.error());
-  if (!done)
-    log_(fmt::format("{}; offloads that stay off: {}", done.error().message, fmt::join(features, ", ")));
+  if (!done) log_(fmt::format("{}; offloads that stay off: {}", done.error().message, fmt::join(features, ", ")));
 }
 
 }  // namespace lb::xdp
