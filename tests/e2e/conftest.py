@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from host import Host  # noqa: E402
 from lab import LBCTL, LBD, Lab  # noqa: E402
 from transfers import Servers, with_transfer_port  # noqa: E402
 
@@ -57,6 +58,13 @@ def lab_without_decap(binaries, engine):
     it.up("--lbd", "--no-decap")
     yield it
     it.script("down")
+
+
+@pytest.fixture
+def host(binaries, engine, tmp_path):
+    it = Host(engine, tmp_path)
+    yield it
+    it.stop()
 
 
 class FlowLab(Lab):

@@ -9,6 +9,7 @@ import json
 import subprocess
 
 import pytest
+from host import ENGINES
 from lab import LBCTL, LBD, PASS, TOOLS, entering, forget_flows, forget_pins, wait_for
 
 NS, GATEWAY = "lbd-flood", "lbd-flood-gw"
@@ -23,7 +24,7 @@ daemon:
   state-dir: {dir}/state
   hash-key-file: {dir}/hash-key
   flows: {flows}
-{engine}
+  {engine}
 pools:
   fe:
     backends:
@@ -31,12 +32,6 @@ pools:
 services:
   web: {{listen: ["192.0.2.10:80/tcp", "192.0.2.10:80/udp"], pool: fe, forward: ipip}}
 """
-
-ENGINES = {
-    "dpdk": "  engine: dpdk\n  dpdk: {workers: [0, 1], huge-pages: off, ports: [{name: up, device: up0}]}",
-    "xdp-native": "  engine: xdp\n  xdp: {interfaces: [{name: up0, mode: native}]}",
-    "xdp-generic": "  engine: xdp\n  xdp: {interfaces: [{name: up0, mode: generic}]}",
-}
 
 # The gateway's address is nobody's: what arrives there for it is seen by the tool and dropped by the kernel.
 NET = f"""set -e
@@ -84,7 +79,7 @@ class Flooded:
 
     def write_config(self, zero=()):
         backends = "\n".join(f"      - {{name: {n}, address: {a}, weight: {0 if n in zero else 100}}}" for n, a in BACKENDS.items())
-        (self.dir / "lbd.yaml").write_text(CONFIG.format(dir=self.dir, flows=self.flows, engine=ENGINES[self.engine], backends=backends))
+        (self.dir / "lbd.yaml").write_text(CONFIG.format(dir=self.dir, flows=self.flows, engine=ENGINES[self.engine].format(device="up0").replace("[0]", "[0, 1]"), backends=backends))
 
     def close(self):
         if self.tool:
