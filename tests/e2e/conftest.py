@@ -7,12 +7,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from host import Host  # noqa: E402
+from host import ENGINES, Host  # noqa: E402
 from lab import LBCTL, LBD, Lab  # noqa: E402
 from transfers import Servers, with_transfer_port  # noqa: E402
-
-
-ENGINES = ["dpdk", "xdp-native", "xdp-generic"]
 
 
 def pytest_configure(config):

@@ -7,17 +7,24 @@ from pathlib import Path
 from lab import LBCTL, LBD, entering, forget_flows, forget_pins, wait_for
 
 ENGINES = {
-    "dpdk": "engine: dpdk\n  dpdk: {{workers: [0], huge-pages: off, ports: [{{name: a, device: {device}}}]}}",
+    "dpdk": "engine: dpdk\n  dpdk: {{workers: [{workers}], huge-pages: off, ports: [{{name: a, device: {device}}}]}}",
     "xdp-native": "engine: xdp\n  xdp: {{interfaces: [{{name: {device}, mode: native}}]}}",
     "xdp-generic": "engine: xdp\n  xdp: {{interfaces: [{{name: {device}, mode: generic}}]}}",
 }
+
+
+def engine_lines(engine, device="up0", workers="0, 1"):
+    """Of `daemon`. A worker of engine xdp is a queue of the interface."""
+    return ENGINES[engine].format(device=device, workers=workers)
+
+
 REST = """version: 1
 daemon:
   socket: {dir}/lbd.sock
   state-dir: {dir}/state
   hash-key-file: {dir}/hash-key
   flows: 4096
-  ENGINE
+  {engine}
 pools:
   fe: {{backends: [{{name: b1, address: 10.9.0.11}}, {{name: b2, address: 10.9.0.12, weight: 50}}]}}
 services:
@@ -26,7 +33,7 @@ services:
 
 
 def good_config(folder, device, engine="dpdk"):
-    return REST.replace("ENGINE", ENGINES[engine]).format(dir=folder, device=device)
+    return REST.format(dir=folder, engine=engine_lines(engine, device, "0"))
 
 
 class Host:

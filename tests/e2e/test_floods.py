@@ -9,7 +9,7 @@ import json
 import subprocess
 
 import pytest
-from host import ENGINES
+from host import engine_lines
 from lab import LBCTL, LBD, PASS, TOOLS, entering, forget_flows, forget_pins, wait_for
 
 NS, GATEWAY = "lbd-flood", "lbd-flood-gw"
@@ -79,7 +79,7 @@ class Flooded:
 
     def write_config(self, zero=()):
         backends = "\n".join(f"      - {{name: {n}, address: {a}, weight: {0 if n in zero else 100}}}" for n, a in BACKENDS.items())
-        (self.dir / "lbd.yaml").write_text(CONFIG.format(dir=self.dir, flows=self.flows, engine=ENGINES[self.engine].format(device="up0").replace("[0]", "[0, 1]"), backends=backends))
+        (self.dir / "lbd.yaml").write_text(CONFIG.format(dir=self.dir, flows=self.flows, engine=engine_lines(self.engine), backends=backends))
 
     def close(self):
         if self.tool:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from host import ENGINES
+from host import engine_lines
 from lab import LBCTL, LBD, entering, forget_flows, forget_pins, wait_for
 
 APPLY_S, CHANGE_S, ANSWER_S = 5.0, 0.1, 0.3
@@ -46,7 +46,7 @@ daemon:
   socket: {tmp_path}/lbd.sock
   state-dir: {tmp_path}/state
   hash-key-file: {tmp_path}/hash-key
-  {ENGINES[engine].format(device="up0").replace("[0]", "[0, 1]")}
+  {engine_lines(engine)}
 """)
     log = open(tmp_path / "log", "w")
     process = subprocess.Popen([*entering(engine, ns), LBD, "--config", config], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
