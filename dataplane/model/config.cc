@@ -37,6 +37,11 @@ std::optional<E> value_of(Names<E> names, std::string_view text) noexcept {
 
 }  // namespace
 
+std::string Daemon::port_name(size_t port) const {
+  if (engine == "xdp") return port < interfaces.size() ? interfaces[port].name : std::to_string(port);
+  return port < ports.size() ? ports[port].name : std::to_string(port);
+}
+
 void canonicalize(Pool& pool) {
   std::stable_sort(pool.backends.begin(), pool.backends.end(),
                    [](const Backend& a, const Backend& b) { return a.name < b.name; });

@@ -69,6 +69,8 @@ struct Daemon {                 // read at start
   // Of engine xdp alone.
   std::vector<XdpInterface> interfaces;
   uint32_t orphan_after_s = 60;  // how long the program forwards without a living lbd; 0: for ever
+  // What commands call a port of the chosen engine, by PortId: a port's name, an interface's. Of none: the number.
+  std::string port_name(size_t port) const;
   friend bool operator==(const Daemon&, const Daemon&) = default;
 };
 

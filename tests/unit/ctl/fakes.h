@@ -99,6 +99,14 @@ class FakeFlowTables : public model::FlowTables {
 
 class FakeEngine : public model::Engine {
  public:
+  FakeEngine() {
+    for (uint16_t i = 0; i < worker_counters.size(); i++) {
+      model::WorkerCounters& w = worker_counters[i];
+      w.worker = net::WorkerId(i);
+      w.core = 2u + i;
+      w.name = "core " + std::to_string(*w.core);
+    }
+  }
   net::Result<model::PublishReport> publish(std::shared_ptr<const model::Snapshot> snapshot) override {
     if (on_publish) on_publish();
     if (refuse) return net::Error{net::Code::kInternal, "the engine refused"};

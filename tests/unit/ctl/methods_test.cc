@@ -262,10 +262,6 @@ TEST_F(MethodsTest, StatsSumAndNameEverything) {
 }
 
 TEST_F(MethodsTest, PortsTellWhoPollsWhichQueue) {
-  for (uint16_t i = 0; i < 2; i++) {
-    engine_.worker_counters[i].worker = net::WorkerId(i);
-    engine_.worker_counters[i].core = 2u + i;
-  }
   const Json port = result("port.list")["ports"][0];
   Json shown = result("port.show", {{"name", "wan"}});
   EXPECT_EQ(port, shown);
@@ -273,9 +269,15 @@ TEST_F(MethodsTest, PortsTellWhoPollsWhichQueue) {
   EXPECT_EQ(port["dispatch"], "rss");
   EXPECT_EQ(port["twin"], "");
   EXPECT_EQ(port["to_kernel"], nullptr);
-  EXPECT_EQ(port["rx_queues"][0],
-            Json({{"queue", 0}, {"worker", 1}, {"core", 3}, {"packets", 7}, {"bytes", 420}, {"lost", 1}}));
-  for (const char* key : {"worker", "core", "packets", "bytes", "lost"}) EXPECT_EQ(port["rx_queues"][1][key], nullptr);
+  EXPECT_EQ(port["rx_queues"][0], Json({{"queue", 0},
+                                        {"worker", 1},
+                                        {"worker_name", "core 3"},
+                                        {"core", 3},
+                                        {"packets", 7},
+                                        {"bytes", 420},
+                                        {"lost", 1}}));
+  for (const char* key : {"worker", "worker_name", "core", "packets", "bytes", "lost"})
+    EXPECT_EQ(port["rx_queues"][1][key], nullptr);
   EXPECT_EQ(port["tx_queues"], Json::array());
   EXPECT_EQ(refusal("port.show", {{"name", "nosuch"}}).first, "not_found");
 }
