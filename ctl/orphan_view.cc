@@ -52,6 +52,11 @@ std::string still_forwards(const model::OrphanState& state) {
   const json end = ends_in(state);
   const std::string until =
       end.is_null() ? "has no end (daemon.orphan-after: never)" : fmt::format("ends in {}", duration(end));
+  if (state.pid == 0)
+    return fmt::format(
+        "XDP programs of an lbd of another version still forward on {}. Start that lbd, or take them off: lbctl "
+        "engine detach --force",
+        names(state));
   return fmt::format(
       "the XDP programs of lbd (pid {}), which gave no sign of life for {}, still forward on {}, with the "
       "configuration they had; that {}. Start lbd: it takes over without losing a packet; or take them off: lbctl "

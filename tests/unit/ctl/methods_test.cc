@@ -282,6 +282,57 @@ TEST_F(MethodsTest, PortsTellWhoPollsWhichQueue) {
   EXPECT_EQ(refusal("port.show", {{"name", "nosuch"}}).first, "not_found");
 }
 
+// Workers of engine xdp are queues: known by name, on no core of their own.
+TEST_F(MethodsTest, EngineTellsProgramsAndWorkers) {
+  engine_.told.name = "xdp";
+  engine_.told.platform = "Linux 6.1.0";
+  engine_.told.heartbeat_ms = 40;
+  engine_.told.orphan_after_s = 60;
+  engine_.told.flow_bytes = 4096;
+  engine_.told.programs = {{.port = net::PortId(0),
+                            .interface = "eth0",
+                            .mode = model::XdpMode::kGeneric,
+                            .id = 412,
+                            .instructions = 0,
+                            .queues = 1,
+                            .adopted = true}};
+  engine_.worker_counters[0].core.reset();
+  engine_.worker_counters[0].name = "eth0/0";
+  const Json shown = result("engine.show");
+  EXPECT_EQ(shown["engine"], "xdp");
+  EXPECT_EQ(shown["platform"], "Linux 6.1.0");
+  EXPECT_EQ(shown["daemon"], true);
+  EXPECT_EQ(shown["pid"], getpid());
+  EXPECT_EQ(shown["heartbeat_ms"], 40);
+  EXPECT_EQ(shown["orphan_after_s"], 60);
+  EXPECT_EQ(shown["huge_pages"], nullptr);
+  EXPECT_EQ(shown["flow_bytes"], 4096);
+  EXPECT_EQ(shown["programs"], Json({{{"port", 0},
+                                      {"interface", "eth0"},
+                                      {"mode", "generic"},
+                                      {"program", 412},
+                                      {"instructions", nullptr},
+                                      {"queues", 1},
+                                      {"adopted", true}}}));
+  EXPECT_EQ(shown["workers"][0]["name"], "eth0/0");
+  EXPECT_EQ(shown["workers"][0]["core"], nullptr);
+  EXPECT_EQ(shown["workers"][1]["core"], 3);
+  const Json workers = result("stats.workers")["workers"];
+  EXPECT_EQ(workers[0]["name"], "eth0/0");
+  EXPECT_EQ(workers[0]["core"], nullptr);
+  EXPECT_EQ(workers[1]["name"], "core 3");
+}
+
+TEST_F(MethodsTest, SilentHeartbeatIsAProblem) {
+  engine_.told.heartbeat_ms = 2000;
+  EXPECT_EQ(result("summary")["problems"], Json::array());
+  engine_.told.heartbeat_ms = 7000;
+  const Json problems = result("summary")["problems"];
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_NE(problems[0].get<std::string>().find("no sign of life from lbd for 7 s"), std::string::npos);
+  EXPECT_NE(problems[0].get<std::string>().find("daemon.orphan-after (60s)"), std::string::npos);
+}
+
 TEST_F(MethodsTest, SummaryPutsBadNewsFirst) {
   Json summary = result("summary");
   EXPECT_EQ(summary["drift"], nullptr);
