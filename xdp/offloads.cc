@@ -78,7 +78,7 @@ void Offloads::restore_others(const std::vector<model::XdpInterface>& interfaces
   std::map<std::string, Features> kept;
   for (const auto& [ifname, features] : was_on_) {
     const auto now =
-        std::find_if(interfaces.begin(), interfaces.end(), [&](const auto& i) { return i.name == ifname; });
+        std::find_if(interfaces.begin(), interfaces.end(), [&name = ifname](const auto& i) { return i.name == name; });
     const Features needless = now == interfaces.end() ? features : without(features, in_the_way(now->mode));
     turn_on(ifname, needless);
     if (now != interfaces.end()) kept[ifname] = without(features, needless);
