@@ -44,7 +44,7 @@ void FlowTracker::tick(uint64_t now_ms, FlowRequests* requests) noexcept {
   // Stopped for longer than the sweep may be away: time fields may have wrapped.
   if (now_ms_ != 0 && now_ms - now_ms_ >= LB_FLOW_SWEEP_MS) catch_up(own_, now_ms);
   now_ms_ = now_ms;
-  budget_ = std::min(budget_ + elapsed * LB_FOREIGN_LINES_PER_MS, uint64_t{LB_FOREIGN_MOST_LINES});
+  budget_ = std::min<uint64_t>(budget_ + elapsed * LB_FOREIGN_LINES_PER_MS, LB_FOREIGN_MOST_LINES);
   sweep(elapsed);
   __atomic_store_n(&own_.heartbeat->now_ms, now_ms, __ATOMIC_RELAXED);
 }
