@@ -50,7 +50,8 @@ net::Status make_own_folder(const std::string& path) {
                   path)};
 }
 
-std::string namespace_of(const char* process) {
+// Empty: not known.
+std::string mounts_of(pid_t process) {
   char name[PATH_MAX] = {};
   return readlink(fmt::format("/proc/{}/ns/mnt", process).c_str(), name, sizeof name - 1) > 0 ? name : std::string();
 }
@@ -62,8 +63,8 @@ net::Status mount_on(const std::string& folder, const Log& log) {
                         fmt::format("{}: this kernel has no BPF file system (CONFIG_BPF_SYSCALL)", folder)};
     return failed(folder, "the BPF file system cannot be mounted there", errno);
   }
-  const std::string ours = namespace_of("self"), first = namespace_of("1");
-  if (!ours.empty() && !first.empty() && ours != first)
+  const std::string ours = mounts_of(getpid()), parent = mounts_of(getppid());
+  if (!ours.empty() && !parent.empty() && ours != parent)
     log(
         fmt::format("{}: lbd has mount points of its own (ip netns exec, PrivateMounts=): when it dies, forwarding and "
                     "flow tables go with them; to keep them: mount -t bpf bpf {}, before lbd starts and outside of it",
@@ -76,8 +77,8 @@ std::vector<std::string> entries_of(const std::string& folder, bool folders_too)
   DIR* dir = opendir(folder.c_str());
   if (dir == nullptr) return names;
   while (const dirent* entry = readdir(dir)) {
-    if (entry->d_name[0] == '.' || (entry->d_type == DT_DIR && !folders_too)) continue;
-    names.emplace_back(entry->d_name);
+    if (std::strchr(entry->d_name, '.') != nullptr) continue;  // the kernel's own files too
+    if (entry->d_type != DT_DIR || folders_too) names.emplace_back(entry->d_name);
   }
   closedir(dir);
   std::sort(names.begin(), names.end());
