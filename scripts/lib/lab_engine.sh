@@ -87,6 +87,6 @@ engine_forget() {
   pins=$(node_dir "$1")/xdp
   mountpoint -q "$pins" || return 0
   # Not only unmounted: a process that was started meanwhile may have the same file system in a mount namespace of its own.
-  rm -f "$pins"/link-* "$pins"/*
+  rm -f "$pins"/link-*
   umount "$pins"
 }

@@ -3,10 +3,16 @@
 import signal
 
 from conftest import FlowLab
+from lab import wait_for
 from transfers import Servers, with_transfer_port
 
 GATEWAYS = {"lbd": ("203.0.113.2", "2001:db8:a::2"), "lbd2": ("10.2.0.2", "2001:db8:d::2")}
 PREFIXES = ("192.0.2.0/24", "2001:db8:0:1::/64")
+
+
+def live(node):
+    """Service -> digest of the table in use."""
+    return {s["service"]: s["live"] for s in node.json("table", "digest")["services"]}
 
 
 class Fleet:
@@ -22,6 +28,8 @@ class Fleet:
             for node in self.nodes:
                 node.config.write_text(with_transfer_port(node.config.read_text()))
                 node.start_lbd()
+            for node in self.nodes:
+                wait_for("every next hop is resolved", lambda n=node: all(b["eligible"] for b in n.json("backend", "list")["backends"]))
             self.servers = Servers(self.nodes[0])
         except BaseException:
             self.__exit__()
@@ -51,7 +59,9 @@ class Fleet:
         node.stop_lbd(signal.SIGKILL)
 
     def bring_back(self, node):
+        """Packets reach it when its table is the others' again: next hops have to be resolved anew."""
         node.start_lbd()
+        wait_for("the nodes' tables are equal", lambda: len({str(live(n)) for n in self.nodes}) == 1)
         self.route(self.nodes)
 
     def ctl(self, *args):

@@ -44,8 +44,8 @@ def forget_pins(folder):
     pins = Path(folder) / "xdp"
     if not pins.is_mount():
         return
-    for pin in sorted(pins.iterdir(), key=lambda p: not p.name.startswith("link-")):
-        pin.unlink()
+    for link in pins.glob("link-*"):
+        link.unlink()
     subprocess.run(["umount", pins], check=True)
 
 
