@@ -38,6 +38,7 @@ class XdpEngine : public model::Engine {
   model::TrafficCounters traffic() override;
   net::Result<model::Explanation> explain(const model::ExplainRequest& request) override;
   model::FlowTables* flows() override;
+  model::EngineFacts facts() override;
 
  private:
   struct Parts;

@@ -127,8 +127,9 @@ class FakeEngine : public model::Engine {
     return {p};
   }
   model::TrafficCounters traffic() override { return counted; }
-  // The first backend of the first slot, with what an engine tells besides.
   model::FlowTables* flows() override { return tables; }
+  model::EngineFacts facts() override { return told; }
+  // The first backend of the first slot, with what an engine tells besides.
   net::Result<model::Explanation> explain(const model::ExplainRequest& request) override {
     model::Explanation e;
     e.generation = published->generation;
@@ -162,6 +163,7 @@ class FakeEngine : public model::Engine {
   std::vector<net::WorkerId> late;
   std::vector<model::WorkerCounters> worker_counters = std::vector<model::WorkerCounters>(2);
   model::TrafficCounters counted;
+  model::EngineFacts told;
 };
 
 // Everything is on link behind port 0, but for what `why` names.
