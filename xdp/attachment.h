@@ -28,7 +28,7 @@ class Attachment {
   // Another program in place of this one, in one step. ERRORS: kUnavailable (the interface is gone), kIo.
   net::Status replace(int program_fd) const;
   bool is_attached() const;  // false: the interface is gone
-  // Unpins, then takes the program off: whoever dies in between leaves nothing attached.
+  // As take_off().
   net::Status detach();
 
  private:
@@ -52,5 +52,8 @@ struct LinkInfo {
   uint32_t program = 0;  // id
 };
 net::Result<LinkInfo> link_info(int link_fd);
+
+// Unpins a link, then detaches and closes it: whoever dies in between leaves nothing attached. link: of that pin.
+net::Status take_off(const Runtime& runtime, const std::string& pin, Fd& link);
 
 }  // namespace lb::xdp

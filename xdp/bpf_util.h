@@ -55,6 +55,7 @@ net::Result<ProgramInfo> program_info_of(int program_fd);
 net::Result<Fd> open_map(const ProgramInfo& program, std::string_view name);
 
 struct MapInfo {
+  uint32_t id = 0;
   uint32_t key_size = 0;
   uint32_t value_size = 0;
   uint32_t max_entries = 0;

@@ -9,10 +9,8 @@
 // control reads relaxed.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <thread>
@@ -73,8 +71,8 @@ class ExceptionPath {
   std::thread thread_;
 };
 
-// "lbx-" and the interface's name; where that is longer than 15 characters: "lbx-if" and its number. Every name of an
-// interface has one of its own then.
+// "lbx-" and the interface's name; where that is longer than 15 characters, "lbx-i" and the interface's number: always
+// short enough, and no other's.
 std::string tap_name(const std::string& ifname, int index);
 
 }  // namespace lb::xdp

@@ -66,6 +66,9 @@ struct FlowHeader {
 };
 static_assert(sizeof(FlowHeader) == 64);
 
+// Whose heartbeat: the sweep's of the tables that programs write, the last worker's.
+inline constexpr uint32_t kByPrograms = 0, kByLastWorker = 1;
+
 struct FlowSet {
   Fd lines_fd, records_fd, header_fd;
   MapMemory lines_memory, records_memory, header_memory;
@@ -83,7 +86,7 @@ struct FlowSet {
 
 class FlowMaps {
  public:
-  // ERRORS: kUnavailable (no memory), kInvalid (more than a map can hold), kPermission, kIo. What cannot be used is no
+  // runtime: outlives it. ERRORS: kUnavailable (no memory), kPermission, kIo. What cannot be used is no
   // error: it is removed and logged.
   static net::Result<std::unique_ptr<FlowMaps>> open(const Runtime& runtime, const FlowMapOptions& options,
                                                      const Log& log);
@@ -107,13 +110,22 @@ class FlowMaps {
 
  private:
   explicit FlowMaps(const Runtime& runtime) : runtime_(runtime) {}
+  net::Status open_ids();
+  void find_sets(const FlowMapOptions& options, const Log& log);
+  net::Status open_current(const FlowMapOptions& options, const Log& log);
+  net::Status keep_as_former(const Log& log);
+  void make_former_readable();
 
   const Runtime& runtime_;
   Fd ids_fd_;
   MapMemory ids_memory_;
   FlowSet current_;
   std::optional<FlowSet> former_;
+  std::optional<FlowSet> found_;  // while open() goes on: what may become either of them
   bool adopted_ = false;
 };
+
+// Of an lbd before, where this one tracks nothing: they are removed with a sentence, if there are any.
+net::Status remove_flow_maps(const Runtime& runtime, const Log& log);
 
 }  // namespace lb::xdp

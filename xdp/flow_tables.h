@@ -18,8 +18,9 @@ namespace lb::xdp {
 class Sweep {
  public:
   Sweep() = default;
-  Sweep(const FlowSet& set, std::span<lb_flow_line> lines, uint64_t now_ms)
-      : set_(&set), lines_(lines), then_ms_(now_ms) {}
+  // lines: of the set, not empty. From the set's heartbeat on.
+  Sweep(const FlowSet& set, std::span<lb_flow_line> lines) noexcept
+      : set_(&set), lines_(lines), then_ms_(set.heartbeat(kByPrograms).now_ms) {}
   void go_on(uint64_t now_ms) noexcept;
 
  private:
@@ -49,8 +50,8 @@ class FlowTables : public flows::FlowView {
   Sweep current_, former_;
 };
 
-// What became of entries while nobody swept: from a moment when all live ones were known to be, to now. Programs may
-// have written until `until_ms` (now_ms: and may still). Marks what timed out meanwhile.
-void catch_up(const FlowSet& set, std::span<lb_flow_line> lines, uint64_t until_ms, uint64_t now_ms) noexcept;
+// What became of entries while nobody swept. Programs may have written until `until_ms`; now_ms: and may still. An
+// entry of class once whose time field wrapped meanwhile (65 s) may seem young: it stays for one timeout more.
+void catch_up(std::span<lb_flow_line> lines, uint64_t until_ms, uint64_t now_ms) noexcept;
 
 }  // namespace lb::xdp

@@ -93,7 +93,7 @@ std::string why_too_old(std::string_view release) {
 }
 
 Maps::Memory::~Memory() {
-  if (data != nullptr) munmap(data, bytes);
+  munmap(data, bytes);
 }
 
 net::Result<Maps> Maps::create(const MapSizes& sizes, std::span<const NamedFd> reuse) {
@@ -126,15 +126,22 @@ net::Status Maps::take(std::string_view name, int fd) {
   if (!map.fd.valid()) return bpf_error(fmt::format("keeping BPF map {}", name), errno);
   const auto info = map_info(fd);
   if (!info) return info.error();
+  map.id = info->id;
   map.entries = info->max_entries;
   if (info->is_array) {
-    map.memory.bytes = size_t{info->value_size} * info->max_entries;
-    void* at = mmap(nullptr, map.memory.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    const size_t bytes = size_t{info->value_size} * info->max_entries;
+    void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED) return bpf_error(fmt::format("mapping BPF map {} into memory", name), errno);
-    map.memory.data = at;
+    map.memory = std::make_shared<Memory>(at, bytes);
   }
   maps_.emplace(name, std::move(map));
   return {};
+}
+
+void Maps::share_memory(const Maps& other) {
+  for (auto& [name, map] : maps_)
+    if (const auto same = other.maps_.find(name); same != other.maps_.end() && same->second.id == map.id)
+      map.memory = same->second.memory;
 }
 
 std::vector<NamedFd> Maps::all() const {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,8 +44,8 @@ class Maps {
   Maps& operator=(Maps&& other) noexcept = default;
   ~Maps() = default;
 
-  lb_xdp_config& config() const noexcept { return *static_cast<lb_xdp_config*>(of("lb_config").memory.data); }
-  lb_xdp_decision& decision() const noexcept { return *static_cast<lb_xdp_decision*>(of("lb_decision").memory.data); }
+  lb_xdp_config& config() const noexcept { return *static_cast<lb_xdp_config*>(of("lb_config").memory->data); }
+  lb_xdp_decision& decision() const noexcept { return *static_cast<lb_xdp_decision*>(of("lb_decision").memory->data); }
   std::span<lb_listener_slot> listeners() const noexcept { return span_of<lb_listener_slot>("lb_listeners"); }
   std::span<lb_address_slot> addresses() const noexcept { return span_of<lb_address_slot>("lb_addresses"); }
   std::span<lb_port_range> ranges() const noexcept { return span_of<lb_port_range>("lb_ranges"); }
@@ -62,33 +63,33 @@ class Maps {
   int fd(std::string_view name) const noexcept { return of(name).fd.get(); }
   std::vector<NamedFd> all() const;
 
+  // What both have in the kernel is the same memory here too, for as long as one of them lives.
+  void share_memory(const Maps& other);
+
   // By PortId: the interface of a device map (lb_egress, lb_exception); 0: none.
   net::Status set_device(std::string_view map, uint16_t port, unsigned ifindex) const;
 
  private:
   struct Memory {
-    Memory() = default;
-    Memory(Memory&& o) noexcept : data(std::exchange(o.data, nullptr)), bytes(std::exchange(o.bytes, 0)) {}
-    Memory& operator=(Memory&& o) noexcept {
-      std::swap(data, o.data);
-      std::swap(bytes, o.bytes);
-      return *this;
-    }
+    Memory(void* at, size_t size) noexcept : data(at), bytes(size) {}
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
     ~Memory();
-    void* data = nullptr;
-    size_t bytes = 0;
+    void* const data;
+    const size_t bytes;
   };
   struct Map {
     Fd fd;
+    uint32_t id = 0;  // the kernel's
     uint32_t entries = 0;
-    Memory memory;  // of arrays
+    std::shared_ptr<Memory> memory;  // of arrays
   };
 
   const Map& of(std::string_view name) const noexcept { return maps_.find(name)->second; }
   template <class T>
   std::span<T> span_of(std::string_view name) const noexcept {
     const Map& map = of(name);
-    return {static_cast<T*>(map.memory.data), map.entries};
+    return {static_cast<T*>(map.memory->data), map.entries};
   }
   net::Status take(std::string_view name, int fd);
 

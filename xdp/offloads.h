@@ -1,7 +1,7 @@
 // Receive offloads that make an XDP program see what was not on the wire, or not see what was: frames that were merged,
 // VLAN tags that were taken away. Off while the engine is attached, restored afterwards.
-//   generic mode  gro, lro, rx-gro-hw, rxvlan (and the tag of a service provider's)
-//   native mode   the same without gro, which comes behind the program
+//   generic mode  rx-gro, rx-lro, rx-gro-hw, rx-vlan-hw-parse, rx-vlan-stag-hw-parse
+//   native mode   the same without rx-gro, which comes behind the program
 // What was on stands in a file, one line `IFNAME FEATURE...` for each interface, so that the lbd after one that was
 // killed restores it all the same. Control thread only.
 #pragma once
@@ -9,13 +9,13 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "dataplane/model/config.h"
 #include "dataplane/net/result.h"
+#include "xdp/interface_features.h"
 
 namespace lb::xdp {
 
@@ -23,23 +23,26 @@ using Log = std::function<void(std::string_view)>;
 
 class Offloads {
  public:
-  // To be called before programs are attached. What a former lbd had turned off of other interfaces, or for another
-  // mode, is restored now. What the driver does not let go is told to the log and left.
-  // file: <folder of the socket>/offloads. ERRORS: kIo (the file), kNotFound (interface), kPermission.
+  // To be called before programs are attached. What a former lbd turned off and this one need not have off (another
+  // interface, another mode) is restored now. What a driver does not let go is told to the log and left.
+  // file: <folder of the socket>/offloads. ERRORS: kIo (the file), kNotFound (interface), kPermission, kUnsupported;
+  // what was done is undone then.
   static net::Result<std::unique_ptr<Offloads>> turn_off(std::string file,
                                                          const std::vector<model::XdpInterface>& interfaces, Log log);
-  ~Offloads();  // restore()
+  ~Offloads() { restore(); }
   Offloads(const Offloads&) = delete;
   Offloads& operator=(const Offloads&) = delete;
 
-  void restore();  // after programs were detached; the file goes
+  void restore();  // once programs were detached; the file goes
 
  private:
-  using Features = std::set<std::string>;  // the kernel's names: ethtool -k shows most of them by others
-
   Offloads(std::string file, Log log) : file_(std::move(file)), log_(std::move(log)) {}
-  net::Status turn_off_of(const model::XdpInterface& interface);
+  void read_file();
   net::Status write_file() const;
+  void restore_others(const std::vector<model::XdpInterface>& interfaces);
+  net::Status remember(const model::XdpInterface& interface);
+  net::Status turn_off_of(const model::XdpInterface& interface);
+  void turn_on(const std::string& ifname, const Features& features) const;
 
   std::string file_;
   Log log_;

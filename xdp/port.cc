@@ -1,13 +1,8 @@
 #include "xdp/port.h"
 
-#include <linux/ethtool.h>
-#include <linux/sockios.h>
-#include <net/if.h>
 #include <net/if_arp.h>
-#include <sys/ioctl.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <fstream>
@@ -15,40 +10,15 @@
 
 #include <fmt/format.h>
 
-#include "xdp/bpf_util.h"
-#include "xdp/interface.h"
+#include "xdp/interface_request.h"
 
 namespace lb::xdp {
 namespace {
 
-// One ioctl about one interface.
-class Request {
- public:
-  explicit Request(const std::string& name) : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
-    name.copy(request_.ifr_name, IFNAMSIZ - 1);
-  }
-  bool call(unsigned long code) { return ioctl(socket_.get(), code, &request_) == 0; }
-  bool ethtool(void* command) {
-    request_.ifr_data = static_cast<char*>(command);
-    return call(SIOCETHTOOL);
-  }
-  const ifreq& answer() const { return request_; }
-
- private:
-  Fd socket_;
-  ifreq request_ = {};
-};
-
-net::Error query_error(const std::string& name) {
-  if (errno == ENODEV) return no_such_interface(name);
-  const net::Code code = errno == EPERM || errno == EACCES ? net::Code::kPermission : net::Code::kIo;
-  return {code, fmt::format("network interface {}: {}", name, strerror(errno))};
-}
-
 void query_queues(const std::string& name, InterfaceFacts& facts) {
   ethtool_channels channels = {};
   channels.cmd = ETHTOOL_GCHANNELS;
-  if (!Request(name).ethtool(&channels)) return;
+  if (!InterfaceRequest(name).ethtool(&channels)) return;
   const uint32_t queues = channels.combined_count + channels.rx_count;
   facts.counts_queues = queues > 0;
   facts.queues = std::max(queues, 1u);
@@ -57,27 +27,27 @@ void query_queues(const std::string& name, InterfaceFacts& facts) {
 std::string query_driver(const std::string& name) {
   ethtool_drvinfo driver = {};
   driver.cmd = ETHTOOL_GDRVINFO;
-  return Request(name).ethtool(&driver) ? driver.driver : "";
+  return InterfaceRequest(name).ethtool(&driver) ? driver.driver : "";
 }
 
 }  // namespace
 
 net::Result<InterfaceFacts> query_interface(const std::string& name) {
   InterfaceFacts facts;
-  Request request(name);
-  if (!request.call(SIOCGIFHWADDR)) return query_error(name);
-  if (request.answer().ifr_hwaddr.sa_family != ARPHRD_ETHER)
+  InterfaceRequest request(name);
+  if (!request.call(SIOCGIFHWADDR)) return request.error("asking about it");
+  if (request.value().ifr_hwaddr.sa_family != ARPHRD_ETHER)
     return net::Error{
         net::Code::kUnsupported,
         fmt::format("{} is no Ethernet interface: engine xdp forwards between Ethernet interfaces", name)};
-  memcpy(facts.mac.bytes.data(), request.answer().ifr_hwaddr.sa_data, facts.mac.bytes.size());
-  if (!request.call(SIOCGIFINDEX)) return query_error(name);
-  facts.index = static_cast<unsigned>(request.answer().ifr_ifindex);
-  if (!request.call(SIOCGIFMTU)) return query_error(name);
-  facts.mtu = static_cast<uint16_t>(std::clamp(request.answer().ifr_mtu, 0, 65535));
-  if (!request.call(SIOCGIFFLAGS)) return query_error(name);
-  facts.up = (request.answer().ifr_flags & IFF_UP) != 0;
-  facts.link_up = facts.up && (request.answer().ifr_flags & IFF_RUNNING) != 0;
+  memcpy(facts.mac.bytes.data(), request.value().ifr_hwaddr.sa_data, facts.mac.bytes.size());
+  if (!request.call(SIOCGIFINDEX)) return request.error("asking about it");
+  facts.index = static_cast<unsigned>(request.value().ifr_ifindex);
+  if (!request.call(SIOCGIFMTU)) return request.error("asking about it");
+  facts.mtu = static_cast<uint16_t>(std::clamp(request.value().ifr_mtu, 0, 65535));
+  if (!request.call(SIOCGIFFLAGS)) return request.error("asking about it");
+  facts.up = (request.value().ifr_flags & IFF_UP) != 0;
+  facts.link_up = facts.up && (request.value().ifr_flags & IFF_RUNNING) != 0;
   query_queues(name, facts);
   facts.driver = query_driver(name);
   return facts;

@@ -49,8 +49,6 @@ class Runtime {
   net::Status remove_folder(const std::string& name) const;  // with the pins in it; not there: no error
 
  private:
-  net::Error error(const std::string& what, const std::string& path, int error_number) const;
-
   std::string folder_;
   Fd lock_;
 };

@@ -3,7 +3,7 @@
 #include <cstring>
 #include <memory>
 
-#include "dataplane/dpdk/flow_clock.h"
+#include "dataplane/flows/flow_clock.h"
 #include "dataplane/model/counters.h"
 #include "dataplane/model/explain_frame.h"
 #include "dataplane/net/headers.h"
@@ -98,7 +98,7 @@ net::Result<model::Explanation> explain(const model::ExplainRequest& request, co
   explanation.in_bytes = static_cast<uint32_t>(frame->size() - sizeof(lb_eth));
   if (flows.empty() || !explanation.service) return explanation;
   Asked again(*frame, port);
-  const uint32_t tracked = stages::run_dry(again.batch(), snapshot, flows, flow_clock_ms());
+  const uint32_t tracked = stages::run_dry(again.batch(), snapshot, flows, flows::flow_clock_ms());
   if (tracked != LB_FLOW_FREE) overlay(explanation, again.batch(), tracked, snapshot);
   return explanation;
 }
