@@ -66,5 +66,5 @@ static inline enum lb_serves lb_serves(const struct lb_service* service, const s
 
 // Lookups in other workers' flow tables read lines that nothing has brought near: 4 M lines a second are about 4 % of a
 // core, and enough for every flow of a full node to come over within the first second after a restart.
-#define LB_FOREIGN_LINES_PER_MS 4000ull
-#define LB_FOREIGN_MOST_LINES 2000000ull
+#define LB_FOREIGN_LINES_PER_MS 4000u
+#define LB_FOREIGN_MOST_LINES 2000000u
