@@ -53,7 +53,7 @@ net::Result<Json> show(Call& call) {
       {"flow_capacity", call.control().config().daemon.flows},
       {"flow_bytes", facts.flow_bytes},
       {"heartbeat_ms", or_null(facts.heartbeat_ms)},
-      {"orphan_after_s", or_null(facts.orphan_after_s)},
+      {"orphan_after_s", facts.orphan_after_s.value_or(0) == 0 ? Json(nullptr) : Json(*facts.orphan_after_s)},
       {"programs", Json::array()},
       {"workers", Json::array()}};
   for (const model::EngineProgram& p : facts.programs) json["programs"].push_back(program_json(p));

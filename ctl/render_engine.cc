@@ -19,13 +19,13 @@ std::string after(const json& e) {
   return member(e, "orphan_after_s").is_null() ? "for ever" : "for " + duration(number_of(e, "orphan_after_s"));
 }
 
-void view_programs(const json& e, Text& text) {
+// answers: the daemon, which knows more of them.
+void view_programs(const json& e, bool answers, Text& text) {
   const json& programs = member(e, "programs");
   if (!programs.is_array() || programs.empty()) return;
-  const bool daemon = flag_of(e, "daemon");
   std::vector<std::vector<Cell>> rows;
   for (const json& p : programs) {
-    if (daemon)
+    if (answers)
       rows.push_back({text_cell(p, "interface"),
                       text_cell(p, "mode"),
                       exact_cell(p, "queues"),
@@ -38,7 +38,7 @@ void view_programs(const json& e, Text& text) {
                       {flag_of(p, "attached") ? "attached" : "the interface is gone"}});
   }
   text.blank();
-  if (daemon)
+  if (answers)
     text.table({"interface", "mode", "queues", "program", "verified instructions", "how"}, rows);
   else
     text.table({"interface", "program", "state"}, rows);
@@ -75,35 +75,39 @@ void view_with_daemon(const json& e, Text& text) {
                {beat.is_null() ? ""
                                : fmt::format("{} ms ago; without one the programs go on {}",
                                              number_of(e, "heartbeat_ms"), after(e))}}});
-  view_programs(e, text);
+  view_programs(e, true, text);
   view_workers(e, text);
 }
 
+// Who they are of, and how long ago that one was heard of; of an lbd of another version nothing is known.
+std::string whose(const json& e) {
+  if (member(e, "pid").is_null()) return "XDP programs of an lbd of another version";
+  return fmt::format("the XDP programs of lbd (pid {}), silent for {},", text_of(e, "pid"),
+                     duration(number_of(e, "heartbeat_ms") / 1000));
+}
+
+std::string still_text(const json& e) {
+  if (!flag_of(e, "forwards")) return whose(e) + " are attached but leave every packet to the kernel";
+  if (member(e, "pid").is_null()) return whose(e) + " still forward";
+  if (member(e, "ends_in_s").is_null())
+    return whose(e) + " still forward; that has no end (daemon.orphan-after: never)";
+  return fmt::format("{} still forward; that ends in {}", whose(e), duration(number_of(e, "ends_in_s")));
+}
+
 void view_without_daemon(const json& e, Text& text) {
-  const bool forwards = flag_of(e, "forwards"), known = !member(e, "pid").is_null();
-  const std::string who = known ? fmt::format(" of lbd (pid {})", text_of(e, "pid")) : "";
-  const std::string silence = known ? ", silent for " + duration(number_of(e, "heartbeat_ms") / 1000) : "";
   const bool any = !member(e, "programs").empty();
-  if (forwards) {
-    const json& end = member(e, "ends_in_s");
-    text.line(fmt::format("the XDP programs{}{} still forward; that {}", who, silence,
-                          end.is_null() ? "has no end (daemon.orphan-after: never)"
-                                        : "ends in " + duration(number_of(e, "ends_in_s"))),
-              Tone::kBad);
-  } else if (any) {
-    text.line(fmt::format("the XDP programs{}{} are attached but leave every packet to the kernel", who, silence),
-              Tone::kBad);
-  } else {
+  if (any)
+    text.line(still_text(e), Tone::kBad);
+  else
     text.line("no XDP program is attached", Tone::kBold);
-  }
   if (flag_of(e, "daemon"))
     text.line("- an lbd has them in use and does not answer at its socket: see its log");
   else if (any)
-    text.line("- start lbd: it takes over, with every flow; or take them off: lbctl engine detach" +
-              std::string(forwards ? " --force" : ""));
-  if (const uint64_t bytes = number_of(e, "flow_bytes"); bytes != 0)
-    text.line(fmt::format("- flow tables of {} wait for the next lbd", memory(bytes)));
-  view_programs(e, text);
+    text.line(fmt::format("- start lbd: it takes over, with every flow; or take them off: lbctl engine detach{}",
+                          flag_of(e, "forwards") ? " --force" : ""));
+  if (const uint64_t bytes = number_of(e, "flow_bytes"); bytes != 0 && !flag_of(e, "daemon"))
+    text.line(fmt::format("- flow tables of {} are kept for the next lbd", memory(bytes)));
+  view_programs(e, false, text);
 }
 
 }  // namespace

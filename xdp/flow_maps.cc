@@ -296,4 +296,14 @@ void FlowMaps::set_stopped(uint64_t now_ms) noexcept {
   if (former_) former_->header().stopped_ms = now_ms;
 }
 
+net::Status remove_flow_maps(const Runtime& runtime, const Log& log) {
+  if (runtime.pinned(std::string(kCurrent) + "/header"))
+    log(fmt::format(
+        "flow tables in {}/{}: daemon.flows is 0; they are removed, their flows go where the hash sends them",
+        runtime.folder(), kCurrent));
+  for (const char* folder : {kCurrent, kFormer, kUnfinished})
+    if (net::Status removed = runtime.remove_folder(folder); !removed) return removed;
+  return runtime.unpin(kIds);
+}
+
 }  // namespace lb::xdp

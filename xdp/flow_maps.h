@@ -125,4 +125,7 @@ class FlowMaps {
   bool adopted_ = false;
 };
 
+// Of an lbd before, where this one tracks nothing: they are removed with a sentence, if there are any.
+net::Status remove_flow_maps(const Runtime& runtime, const Log& log);
+
 }  // namespace lb::xdp

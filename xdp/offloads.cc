@@ -37,16 +37,41 @@ net::Result<std::unique_ptr<Offloads>> Offloads::turn_off(std::string file,
   std::unique_ptr<Offloads> offloads(new Offloads(std::move(file), std::move(log)));
   offloads->read_file();
   offloads->restore_others(interfaces);
-  for (const auto& interface : interfaces)
-    if (auto done = offloads->remember(interface); !done) return done.error();
-  // Before anything is changed: killed in between, the next lbd knows.
-  if (auto done = offloads->write_file(); !done) return done.error();
-  for (const auto& interface : interfaces)
-    if (auto done = offloads->turn_off_of(interface); !done) return done.error();
+  const auto before = offloads->was_on_;
+  if (auto done = offloads->turn_off_all(interfaces); !done) {
+    offloads->undo(before);
+    return done.error();
+  }
   return offloads;
 }
 
+net::Status Offloads::turn_off_all(const std::vector<model::XdpInterface>& interfaces) {
+  for (const auto& interface : interfaces)
+    if (auto done = remember(interface); !done) return done;
+  // Before anything is changed: killed in between, the next lbd knows.
+  if (auto done = write_file(); !done) return done;
+  for (const auto& interface : interfaces)
+    if (auto done = turn_off_of(interface); !done) return done;
+  return {};
+}
+
+// What a former lbd turned off stays off: its program may be attached still.
+void Offloads::undo(const std::map<std::string, Features>& before) {
+  for (const auto& [ifname, features] : was_on_) {
+    const auto then = before.find(ifname);
+    turn_on(ifname, then == before.end() ? features : without(features, then->second));
+  }
+  was_on_ = before;
+  if (was_on_.empty())
+    std::remove(file_.c_str());
+  else if (auto done = write_file(); !done)
+    log_(done.error().message);
+  was_on_.clear();
+  file_.clear();  // nothing is left to the destructor
+}
+
 void Offloads::restore() {
+  if (file_.empty()) return;
   for (const auto& [ifname, features] : was_on_) turn_on(ifname, features);
   was_on_.clear();
   std::remove(file_.c_str());

@@ -26,7 +26,7 @@ class Offloads {
   // To be called before programs are attached. What a former lbd turned off and this one need not have off (another
   // interface, another mode) is restored now. What a driver does not let go is told to the log and left.
   // file: <folder of the socket>/offloads. ERRORS: kIo (the file), kNotFound (interface), kPermission, kUnsupported;
-  // what was done is undone then.
+  // what this call turned off is on again then, what a former lbd did stays as it was.
   static net::Result<std::unique_ptr<Offloads>> turn_off(std::string file,
                                                          const std::vector<model::XdpInterface>& interfaces, Log log);
   ~Offloads() { restore(); }
@@ -40,6 +40,8 @@ class Offloads {
   void read_file();
   net::Status write_file() const;
   void restore_others(const std::vector<model::XdpInterface>& interfaces);
+  net::Status turn_off_all(const std::vector<model::XdpInterface>& interfaces);
+  void undo(const std::map<std::string, Features>& before);
   net::Status remember(const model::XdpInterface& interface);
   net::Status turn_off_of(const model::XdpInterface& interface);
   void turn_on(const std::string& ifname, const Features& features) const;

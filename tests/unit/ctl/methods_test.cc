@@ -317,6 +317,8 @@ TEST_F(MethodsTest, EngineTellsProgramsAndWorkers) {
   EXPECT_EQ(shown["workers"][0]["name"], "eth0/0");
   EXPECT_EQ(shown["workers"][0]["core"], nullptr);
   EXPECT_EQ(shown["workers"][1]["core"], 3);
+  engine_.told.orphan_after_s = 0;  // never
+  EXPECT_EQ(result("engine.show")["orphan_after_s"], nullptr);
   const Json workers = result("stats.workers")["workers"];
   EXPECT_EQ(workers[0]["name"], "eth0/0");
   EXPECT_EQ(workers[0]["core"], nullptr);

@@ -95,6 +95,8 @@ TEST_P(ExceptionWorld, WhatIsPuntedReachesTheKernelUnchangedAndOnce) {
   address.sin_family = AF_INET;
   address.sin_port = htons(4001);
   ASSERT_EQ(bind(udp, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  const timeval patience = {.tv_sec = 5, .tv_usec = 0};
+  ASSERT_EQ(setsockopt(udp, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
   const Wire kernel("wan0");  // sees what the kernel gets
   start();
   for (const char* text : {"one", "two"}) {

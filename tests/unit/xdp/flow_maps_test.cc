@@ -162,6 +162,18 @@ TEST_F(FlowMapsTest, WhatWasHalfMadeIsRemoved) {
   EXPECT_FALSE(std::filesystem::exists(folder() + "/flows%new"));
 }
 
+TEST_F(FlowMapsTest, WhoTracksNothingRemovesThem) {
+  live();
+  const Runtime runtime = open();
+  EXPECT_OK(remove_flow_maps(runtime, log()));
+  EXPECT_TRUE(logged("daemon.flows is 0"));
+  EXPECT_FALSE(std::filesystem::exists(folder() + "/flows"));
+  EXPECT_TRUE(runtime.names().empty());
+  lines_.clear();
+  EXPECT_OK(remove_flow_maps(runtime, log()));
+  EXPECT_TRUE(lines_.empty());
+}
+
 TEST_F(FlowMapsTest, NoMemoryIsASentenceWithTheSize) {
   const Runtime runtime = open();
   EXPECT_ERROR(FlowMaps::open(runtime, {.key = {1, 2}, .flows = 0xffffffff, .workers = 2, .orphan_after_ms = 1}, log()),

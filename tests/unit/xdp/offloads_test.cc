@@ -133,6 +133,19 @@ TEST_F(OffloadsOfVeth, AnInterfaceThatIsGoneIsToldAndHoldsUpNothing) {
   EXPECT_FALSE(std::filesystem::exists(file_));
 }
 
+TEST_F(OffloadsOfVeth, AStartThatFailsLeavesWhatAKilledOneTurnedOff) {
+  turn_off_and_die({{"off0", XdpMode::kGeneric}});
+  const std::string before = text();
+  ASSERT_FALSE(turn_off({{"off0", XdpMode::kGeneric}, {"off1", XdpMode::kGeneric}, {"nosuch0", XdpMode::kGeneric}}));
+  EXPECT_EQ(active("off0", kGro), Features{});  // the killed one's program may be attached still
+  EXPECT_EQ(active("off1", kGro), kGro);
+  EXPECT_EQ(text(), before);
+  auto offloads = turn_off({{"off0", XdpMode::kGeneric}});
+  ASSERT_TRUE(offloads);
+  offloads->reset();
+  EXPECT_EQ(active("off0", kGro), kGro);
+}
+
 TEST_F(OffloadsOfVeth, RefusesWithASentenceAndUndoesWhatItDid) {
   auto offloads = turn_off({{"off0", XdpMode::kGeneric}, {"nosuch0", XdpMode::kGeneric}});
   ASSERT_FALSE(offloads);
