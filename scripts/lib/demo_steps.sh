@@ -81,7 +81,7 @@ demo_death() {
   tally c1 http://192.0.2.20/ "$requests"
   said=$(lbctl stats 2>&1) && die "lbd still answers"
   sed 's/^/   /' <<<"$said"
-  grep -q 'still forwards' <<<"$said" || die "lbctl does not say that the program still forwards"
+  grep -q 'still forward' <<<"$said" || die "lbctl does not say that the program still forwards"
   "$LBD_ROOT/scripts/lab" up --lbd
   show lbctl engine show
   tally c2 http://192.0.2.10/ "$requests"
