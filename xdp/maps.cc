@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <charconv>
 #include <memory>
+#include <utility>
 
 #include "xdp/interface.h"
 #include "xdp/lb.skel.h"
@@ -105,15 +106,18 @@ net::Result<Maps> Maps::create(const MapSizes& sizes, std::span<const NamedFd> r
   const Skeleton skeleton(lb_bpf__open());
   if (!skeleton) return bpf_error("opening the XDP program", errno);
   resize(*skeleton, sizes);
+  // A map that is reused gets in libbpf the name under which it was made: the former flow tables were lb_flows then.
+  std::vector<std::pair<const bpf_map*, std::string>> named;
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, skeleton->obj) {
+    if (!bpf_map__is_internal(map)) named.emplace_back(map, bpf_map__name(map));
+  }
   if (net::Status reused = reuse_maps(*skeleton, reuse); !reused) return reused.error();
   bpf_program__set_autoload(skeleton->progs.lbd_balance, false);
   if (const int failed = lb_bpf__load(skeleton.get()); failed != 0) return create_error(*skeleton, -failed);
   Maps maps;
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, skeleton->obj) {
-    if (bpf_map__is_internal(map)) continue;
-    if (net::Status taken = maps.take(bpf_map__name(map), bpf_map__fd(map)); !taken) return taken.error();
-  }
+  for (const auto& [made, name] : named)
+    if (net::Status taken = maps.take(name, bpf_map__fd(made)); !taken) return taken.error();
   const bool fresh = std::none_of(reuse.begin(), reuse.end(), [](const NamedFd& r) { return r.name == "lb_config"; });
   if (fresh)
     for (lb_xdp_half& half : maps.config().half) half.listeners_mask = half.addresses_mask = LB_XDP_EMPTY;

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "xdp/interface.h"
 #include "xdp/lb.skel.h"
@@ -48,8 +49,12 @@ net::Result<Program> Program::load(const Maps& maps, const lb_xdp_port& port) {
   const LibbpfLog words;
   const Skeleton skeleton(lb_bpf__open());
   if (!skeleton) return bpf_error("opening the XDP program", errno);
+  // All are looked for first: one that is reused gets the name under which it was made.
+  std::vector<std::pair<bpf_map*, NamedFd>> reused;
   for (const NamedFd& m : maps.all())
-    if (bpf_map__reuse_fd(bpf_object__find_map_by_name(skeleton->obj, std::string(m.name).c_str()), m.fd) != 0)
+    reused.emplace_back(bpf_object__find_map_by_name(skeleton->obj, std::string(m.name).c_str()), m);
+  for (const auto& [map, m] : reused)
+    if (bpf_map__reuse_fd(map, m.fd) != 0)
       return bpf_error(fmt::format("giving BPF map {} to the XDP program", m.name), errno);
   memcpy(const_cast<lb_xdp_port*>(&skeleton->rodata->lb_port), &port, sizeof(port));
   const std::unique_ptr<char[]> log(new char[kLogBytes]);

@@ -47,7 +47,7 @@ def start_with_workers(lab, count):
 def unbroken(transfers, count=TRANSFERS):
     states = transfers.beat()["states"]
     broken = transfers.broken()
-    assert states == {"live": count}, f"{states}, the first broken: {broken[:1]}"
+    assert states == {"live": count}, f"{states}, the first broken: {broken[:1]}{transfers.lab.log()}"
 
 
 @pytest.fixture
