@@ -89,9 +89,10 @@ demo_death() {
 
 demo_try() {
   title "Now try"
-  local run="sudo LBD_LAB=$LBD_LAB"
+  local run="sudo LBD_LAB=$LBD_LAB" again="scripts/demo --keep --no-build"
+  [[ $LAB_ENGINE == dpdk ]] || again+=" --engine xdp --mode ${LAB_ENGINE#xdp-}"
   cat <<END
-   sudo scripts/demo --keep --no-build            the same, and the lab stays up for these:
+   sudo $again            the same, and the lab stays up for these:
    $run scripts/lab status                how to talk to it
    $run scripts/lab exec c1 curl http://192.0.2.10/
    sudo $LAB_LBCTL -s $LAB_SOCKET backend show fe/b1

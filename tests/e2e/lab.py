@@ -65,6 +65,7 @@ class Lab:
         self.name = name
         self.engine = engine  # dpdk, xdp-native, xdp-generic
         self.node = node
+        self.queues = 1 if engine == "xdp-generic" else 2  # of wan, that packets come by
         self.env = dict(os.environ, LBD_LAB=name, LBD_BUILD=str(BUILD))
         self.prefix = f"lbd-{name}-"
         self.dir = Path(f"/run/lbd-lab-{name}") / ("" if node == "lbd" else node)
@@ -115,7 +116,8 @@ class Lab:
         return self.json("stats", "workers")["totals"]
 
     def received(self):
-        """Packets by worker. The first two are wan's queues with either engine; with xdp lan's and the exception path's come after them."""
+        """Packets by worker. The first two are wan's queues with either engine; with xdp lan's and the exception path's come after them.
+        In generic mode a veth tells no queue, and everything counts as received on the first."""
         return [w["counters"]["rx_packets"] for w in self.json("stats", "workers")["workers"]]
 
     def counters_sum(self):

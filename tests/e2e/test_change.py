@@ -86,7 +86,7 @@ def test_explain_equals_what_the_datapath_did_for_ten_thousand_flows(lab):
         assert len(answers) == 10000 and wrong == [], f"{len(wrong)} differ, the first: {wrong[0]}"
         assert forwarding(lab, before) == forwarding(lab, after)
         assert services_before == lab.json("stats", "services")
-        assert all(packets > 0 for packets in lab.received()[:2])
+        assert all(packets > 0 for packets in lab.received()[:lab.queues])
     finally:
         lab.lbctl("backend", "set", "fe/b3", "--weight", "50", *RESHUFFLE)
         lab.lbctl("backend", "set", "fe6/b4", "--weight", "50")

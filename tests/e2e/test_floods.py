@@ -169,9 +169,10 @@ def elsewhere(it):
     return sum((a.get("chosen") or a["backend"])["address"] != b for a, b in zip(answers, it.ask("backends")))
 
 
-def test_no_flood_moves_an_established_flow(flooded):
+def test_no_flood_moves_an_established_flow(flooded, engine):
     """Each pool change moves more than a fifth of the slots, in the middle of the flood."""
-    it = flooded(CAPACITY)
+    # In generic mode a veth tells no queue: all flows are in the table of the first, which has its share of the room.
+    it = flooded(CAPACITY * (2 if engine == "xdp-generic" else 1))
     it.establish()
     names = list(BACKENDS)
     for i, kind in enumerate(KINDS):
