@@ -62,6 +62,7 @@ std::span<const Method> show_methods();  // hello, summary
 std::span<const Method> explain_methods();
 std::span<const Method> stats_methods();
 std::span<const Method> port_methods();
+std::span<const Method> engine_methods();
 std::span<const Method> table_methods();
 std::span<const Method> flow_methods();
 

@@ -10,6 +10,8 @@
 #include <iterator>
 #include <sstream>
 
+#include "dataplane/model/text_rules.h"
+
 namespace lb::ctl {
 namespace {
 
@@ -101,16 +103,8 @@ net::Result<json> read_backend_spec(const std::string& word) {
 }
 
 net::Result<uint64_t> read_duration(std::string_view option, const std::string& word) {
-  static constexpr std::pair<std::string_view, uint64_t> kUnits[] = {
-      {"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
-  uint64_t number = 0;
-  const char* const end = word.data() + word.size();
-  const auto parsed = std::from_chars(word.data(), end, number);
-  if (parsed.ec == std::errc() && number <= 366ull * 86400) {
-    for (const auto& [unit, seconds] : kUnits) {
-      if (unit == std::string_view(parsed.ptr, static_cast<size_t>(end - parsed.ptr))) return number * seconds;
-    }
-  }
+  const bool plain = !word.empty() && word.find_first_not_of("0123456789") == std::string::npos;
+  if (const auto seconds = model::parse_duration(plain ? word + "s" : word)) return *seconds;
   return invalid(fmt::format("{} \"{}\": write a time such as 30s, 5m, 1h or 2d", option, word));
 }
 

@@ -72,6 +72,7 @@ int list(Session& session, PortTools& tools, bool all) {
   if (const auto* failure = std::get_if<Failure>(&answer)) {
     if (failure->exit != kNoDaemon) return session.fail(*failure);
     session.err() << "lbctl: " << failure->message << "; the host's NICs:\n";
+    session.tell_orphans();
     all = true;
   } else {
     result = std::get<json>(std::move(answer));

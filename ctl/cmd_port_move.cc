@@ -77,12 +77,38 @@ json to_json(const NicRecord& record, bool changed, bool dry_run, const std::vec
           {"confirm_within_s", nullptr}};
 }
 
+// Programs of an lbd that died would lose it, too, and the flows that they carry.
+net::Status check_orphans(const Session& session, const std::string& interface) {
+  const json orphans = session.without_daemon ? session.without_daemon() : json();
+  if (!orphans.is_object()) return {};
+  for (const json& p : orphans.at("programs")) {
+    if (p.value("interface", "") == interface)
+      return net::Error{
+          net::Code::kConflict,
+          fmt::format("the XDP program of an lbd that died still forwards on {}: start lbd again, or take "
+                      "it off with `lbctl engine detach --force`",
+                      interface)};
+  }
+  return {};
+}
+
+// A vfio-pci card has no interface in the kernel, which is what engine xdp works on.
+std::vector<std::string> engine_notes(const PortTools& tools) {
+  const model::Parsed parsed = model::load_config(tools.config, model::file_reader());
+  if (!parsed.problems.empty() || parsed.config.daemon.engine != "xdp") return {};
+  return {
+      fmt::format("{} has engine xdp, which cannot use this card any more: change daemon.engine to dpdk, and take "
+                  "its interface out of daemon.xdp.interfaces",
+                  tools.config)};
+}
+
 // An lbd that has the interface now would lose it under its feet.
 net::Status check_daemon(Session& session, const NicFacts& nic) {
   if (!nic.interface) return {};
   const auto answer = session.request("port.list", json::object());
   const auto* result = std::get_if<json>(&answer);
-  if (result == nullptr || !result->contains("ports")) return {};
+  if (result == nullptr) return check_orphans(session, nic.interface->name);
+  if (!result->contains("ports")) return {};
   for (const json& port : result->at("ports")) {
     if (port.value("ifname", "") == nic.interface->name)
       return net::Error{net::Code::kConflict,
@@ -186,7 +212,8 @@ int bind(Session& session, PortTools& tools, const Words& words) {
   if (auto checked = check_bind(tools.host, *nic, name, words.forced); !checked) return session.fail(checked.error());
   if (auto checked = check_daemon(session, *nic); !checked) return session.fail(checked.error());
   NicRecord record = NicMove::record_of(*nic, name);
-  const auto notes = notes_of(tools.host, *nic);
+  auto notes = notes_of(tools.host, *nic);
+  for (std::string& note : engine_notes(tools)) notes.push_back(std::move(note));
   if (session.options.dry_run) {
     json result = to_json(record, true, true, texts_of_needed(steps_to_bind(tools.host, record)));
     result["notes"] = notes;

@@ -68,6 +68,8 @@ class Session {
 
   Options options;
   host::Machine machine;        // that `config check --host` judges
+  // What forwards though no daemon answers: {..., message}, null: nothing. Asked when one is missed; may be empty.
+  std::function<nlohmann::json()> without_daemon;
   std::function<int()> action;  // what the named command does; set while the line is parsed
 
   // Asks, shows the result, RETURNS the exit code. view: how people read it.
@@ -85,6 +87,7 @@ class Session {
   void show(const nlohmann::json& result, TextView view);
   int show_change(const nlohmann::json& result);  // with warnings and late workers; RETURNS the exit code
   int fail(const Failure& failure);               // tells it, RETURNS its exit code
+  nlohmann::json tell_orphans();                  // what without_daemon() knows, told as talk, too; null: nothing
   int fail(const net::Error& error) { return fail(to_failure(error)); }
   int usage(const std::string& sentence);  // RETURNS kUsage
 

@@ -37,7 +37,6 @@ constexpr std::string_view kLaterCommands[] = {
     "config import",
     "table show",
     "node",
-    "engine",
     "top",
     "events",
     "capture",

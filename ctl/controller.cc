@@ -25,12 +25,12 @@ net::Error joined(const std::vector<model::Violation>& violations) {
   return {net::Code::kInvalid, std::move(text)};
 }
 
-std::vector<uint32_t> cores_of(const std::vector<net::WorkerId>& workers, const model::Config& config) {
-  std::vector<uint32_t> cores;
-  for (net::WorkerId w : workers) {
-    if (net::raw(w) < config.daemon.workers.size()) cores.push_back(config.daemon.workers[net::raw(w)]);
-  }
-  return cores;
+std::vector<std::string> names_of(const std::vector<net::WorkerId>& workers, model::Engine& engine) {
+  if (workers.empty()) return {};
+  std::vector<std::string> names;
+  for (const model::WorkerCounters& w : engine.workers())
+    if (std::find(workers.begin(), workers.end(), w.worker) != workers.end()) names.push_back(w.name);
+  return names;
 }
 
 std::vector<size_t> count_eligible(const model::Snapshot& snapshot, EligibleCounter& counter) {
@@ -303,7 +303,7 @@ net::Status Controller::make_durable(const State& next, const Compiled& compiled
     return kept.error();
   }
   if (!kept->empty()) result->warnings.push_back(*kept);
-  result->late_workers = cores_of(published->late, config_);
+  result->late_workers = names_of(published->late, engine_);
   return {};
 }
 

@@ -47,7 +47,7 @@ struct ChangeResult {
   bool changed = false, dry_run = false;
   uint64_t revision = 0, generation = 0;
   std::string digest;
-  std::vector<uint32_t> late_workers;  // cores
+  std::vector<std::string> late_workers;  // names
   std::vector<std::string> lines, restart, warnings;
   Forecast forecast;
 };

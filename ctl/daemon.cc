@@ -61,7 +61,8 @@ net::Result<model::Config> config_of(const State& state, const model::Config& fi
 
 std::vector<PortLink> port_links(const model::Config& config, model::Engine& engine) {
   std::vector<PortLink> links;
-  const auto& configured = config.daemon.ports;
+  // With engine xdp an interface's MTU is its own.
+  const auto configured = config.daemon.engine == "xdp" ? std::vector<model::Port>() : config.daemon.ports;
   for (const model::PortCounters& p : engine.ports()) {
     const size_t i = net::raw(p.port);
     const uint16_t mtu = i < configured.size() ? configured[i].mtu.value_or(p.mtu) : p.mtu;

@@ -72,8 +72,7 @@ Json outer_json(const std::vector<uint8_t>& frame) {
 
 Json egress_json(const model::Config& config, const model::Explanation& e) {
   if (!e.port || e.out.size() < sizeof(lb_eth)) return nullptr;
-  const size_t port = net::raw(*e.port);
-  return {{"port", port < config.daemon.ports.size() ? config.daemon.ports[port].name : std::to_string(port)},
+  return {{"port", config.daemon.port_name(net::raw(*e.port))},
           {"dst_mac", mac_text(e.out.data())},
           {"src_mac", mac_text(e.out.data() + 6)}};
 }

@@ -69,7 +69,16 @@ std::string endpoint(const lb_addr& address, lb_be16 port) {
   return net::Endpoint{net::Address(address), lb_ntohs(port)}.to_string();
 }
 
-Json flow_json(const Controller& control, const View& view, const model::Flow& flow, const KnownFlow& known) {
+// By WorkerId.
+std::vector<std::string> worker_names(model::Engine& engine) {
+  std::vector<std::string> names;
+  for (const model::WorkerCounters& w : engine.workers()) names.push_back(w.name);
+  return names;
+}
+
+Json flow_json(const Controller& control, const View& view, const std::vector<std::string>& workers,
+               const model::Flow& flow, const KnownFlow& known) {
+  const size_t worker = net::raw(flow.worker);
   return {{"proto", net::to_string(flow.proto)},
           {"source", endpoint(flow.source, flow.source_port)},
           {"destination", endpoint(flow.destination, flow.destination_port)},
@@ -78,7 +87,8 @@ Json flow_json(const Controller& control, const View& view, const model::Flow& f
           {"backend", view.address_of(flow.backend)},
           {"class", model::to_string(flow.flow_class)},
           {"pinned", known.pinned},
-          {"worker", net::raw(flow.worker)},
+          {"worker", worker},
+          {"worker_name", flow.former || worker >= workers.size() ? Json(nullptr) : Json(workers[worker])},
           {"former", flow.former},
           {"idle_ms", flow.idle_ms},
           {"age_ms", flow.age_ms}};
@@ -91,11 +101,12 @@ net::Result<Json> list(Call& call) {
   if (!tables) return tables.error();
   if (auto known = asked.filter.resolve(call.control()); !known) return known.error();
   const View view(call.control());
+  const std::vector<std::string> workers = worker_names(call.control().engine());
   Json flows = Json::array();
   Json cursor = read_piece(
       call.control(), **tables, asked,
       [&](const model::Flow& flow, const KnownFlow& known) {
-        flows.push_back(flow_json(call.control(), view, flow, known));
+        flows.push_back(flow_json(call.control(), view, workers, flow, known));
       },
       [&] { return flows.size() + kChunkLines * 8 > kPageFlows; });
   return Json{{"flows", std::move(flows)}, {"cursor", std::move(cursor)}};

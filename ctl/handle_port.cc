@@ -16,12 +16,13 @@ using Json = nlohmann::json;
 Json queues_json(const std::vector<model::QueueCounters>& queues, const std::vector<model::WorkerCounters>& workers) {
   Json list = Json::array();
   for (const model::QueueCounters& q : queues) {
-    Json queue = {{"queue", q.queue},   {"worker", nullptr}, {"core", nullptr},
+    Json queue = {{"queue", q.queue},   {"worker", nullptr}, {"worker_name", nullptr}, {"core", nullptr},
                   {"packets", nullptr}, {"bytes", nullptr},  {"lost", nullptr}};
     const auto worker = std::find_if(workers.begin(), workers.end(),
                                      [&](const model::WorkerCounters& w) { return q.worker && w.worker == *q.worker; });
     if (q.worker) queue["worker"] = net::raw(*q.worker);
-    if (worker != workers.end()) queue["core"] = worker->core;
+    if (worker != workers.end()) queue["worker_name"] = worker->name;
+    if (worker != workers.end() && worker->core) queue["core"] = *worker->core;
     if (q.counted) queue.update({{"packets", q.packets}, {"bytes", q.bytes}, {"lost", q.lost}});
     list.push_back(std::move(queue));
   }

@@ -34,10 +34,9 @@ void add_worker_problems(Controller& control, const std::vector<model::WorkerCou
                          std::vector<std::string>& problems) {
   for (const model::WorkerCounters& w : workers) {
     if (net::raw(w.generation) >= control.generation()) continue;
-    problems.push_back(
-        fmt::format("worker {} on core {} uses generation {}, not {}: it does not poll; see what else runs on "
-                    "that core",
-                    net::raw(w.worker), w.core, net::raw(w.generation), control.generation()));
+    problems.push_back(fmt::format(
+        "worker {} uses generation {}, not {}: it {}", w.name, net::raw(w.generation), control.generation(),
+        w.core ? "does not poll; see what else runs on that core" : "takes no packets; if that lasts, restart lbd"));
   }
 }
 
@@ -66,6 +65,14 @@ std::vector<std::string> find_problems(Call& call, const View& view,
   add_worker_problems(control, workers, problems);
   for (const model::PortCounters& p : control.engine().ports()) {
     if (!p.link_up) problems.push_back(fmt::format("port {} ({}): link is down", p.name, p.device));
+  }
+  // Written ten times a second; who is silent for long is taken for dead by the programs.
+  constexpr uint64_t kSilence = 2000;
+  if (const auto silence = control.engine().facts().heartbeat_ms; silence.value_or(0) > kSilence) {
+    problems.push_back(fmt::format(
+        "the XDP programs got no sign of life from lbd for {} s: they leave everything to the kernel once that is "
+        "daemon.orphan-after ({}); see whether lbd gets the CPU, else restart it",
+        *silence / 1000, model::orphan_after_text(control.config().daemon.orphan_after_s)));
   }
   for (std::string& sentence : control.topology_source().problems()) problems.push_back(std::move(sentence));
   add_backend_problems(control, view, problems);

@@ -140,7 +140,8 @@ Json workers_json(const std::vector<model::WorkerCounters>& workers) {
   Json list = Json::array();
   for (const model::WorkerCounters& w : workers) {
     list.push_back({{"worker", net::raw(w.worker)},
-                    {"core", w.core},
+                    {"name", w.name},
+                    {"core", w.core ? Json(*w.core) : Json(nullptr)},
                     {"generation", net::raw(w.generation)},
                     {"counters", counters_json(w.counters)}});
   }

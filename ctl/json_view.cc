@@ -121,9 +121,7 @@ void View::add_reach(Json& json, const net::Address& address) const {
   const auto& reaches = controller_.topology().reach;
   const auto reach = reaches.find(address);
   if (reach == reaches.end() || !reach->second.resolved) return;
-  const auto& ports = controller_.config().daemon.ports;
-  const size_t port = net::raw(reach->second.port);
-  json["port"] = port < ports.size() ? ports[port].name : std::to_string(port);
+  json["port"] = controller_.config().daemon.port_name(net::raw(reach->second.port));
   json["next_hop"] = reach->second.next_hop.to_string();
   json["on_link"] = reach->second.on_link;
   json["mtu"] = reach->second.mtu;

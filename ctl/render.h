@@ -28,6 +28,8 @@ void view_summary(const nlohmann::json& result, Text& text);
 void view_services(const nlohmann::json& result, Text& text);
 void view_service(const nlohmann::json& result, Text& text);
 void view_ports(const nlohmann::json& result, Text& text);
+void view_engine(const nlohmann::json& result, Text& text);
+void view_engine_detach(const nlohmann::json& result, Text& text);
 void view_port(const nlohmann::json& result, Text& text);
 void view_port_bind(const nlohmann::json& result, Text& text);
 void view_port_confirm(const nlohmann::json& result, Text& text);

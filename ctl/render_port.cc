@@ -100,7 +100,7 @@ void view_queue_rows(const json& port, Text& text) {
   for (const auto& [key, word] : {std::pair("rx_queues", "rx"), std::pair("tx_queues", "tx")}) {
     for (const json& q : member(port, key))
       rows.push_back({{fmt::format("{} {}", word, text_of(q, "queue"))},
-                      text_cell(q, "worker"),
+                      worker_cell(q, "worker_name"),
                       text_cell(q, "core"),
                       count_or_dash(q, "packets"),
                       count_or_dash(q, "bytes"),

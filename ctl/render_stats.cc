@@ -21,9 +21,9 @@ uint64_t dropped(const json& counters) {
   return sum;
 }
 
-std::vector<Cell> worker_row(const std::string& worker, const json& w, const json& counters) {
+std::vector<Cell> worker_row(const Cell& worker, const json& w, const json& counters) {
   const uint64_t drops = dropped(counters);
-  return {{worker},
+  return {worker,
           exact_cell(w, "core"),
           exact_cell(w, "generation"),
           count_cell(counters, "rx_packets"),
@@ -38,9 +38,9 @@ void view_workers(const json& result, Text& text) {
   const json& workers = member(result, "workers");
   if (!workers.is_array() || workers.empty()) return text.line("no workers");
   std::vector<std::vector<Cell>> rows;
-  for (const json& w : workers) rows.push_back(worker_row(text_of(w, "worker"), w, member(w, "counters")));
+  for (const json& w : workers) rows.push_back(worker_row(worker_cell(w, "name"), w, member(w, "counters")));
   if (const json& totals = member(result, "totals"); totals.is_object() && workers.size() > 1) {
-    rows.push_back(worker_row("all", json::object(), totals));
+    rows.push_back(worker_row({"all"}, json::object(), totals));
   }
   text.table({"worker", "core", "generation", "rx packets", "rx bytes", "forwarded packets", "forwarded bytes",
               "punted packets", "dropped packets"},

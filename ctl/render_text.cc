@@ -201,4 +201,8 @@ Cell text_cell(const json& object, std::string_view key) {
   return {text_of(object, key)};
 }
 
+Cell worker_cell(const json& object, std::string_view name) {
+  return {text_of(object, member(object, "core").is_null() && member(object, name).is_string() ? name : "worker")};
+}
+
 }  // namespace lb::ctl

@@ -53,5 +53,7 @@ std::string plural(uint64_t n, std::string_view noun);  // "1 service", "2 servi
 Cell count_cell(const nlohmann::json& object, std::string_view key);  // human(), right
 Cell exact_cell(const nlohmann::json& object, std::string_view key);  // all digits, right
 Cell text_cell(const nlohmann::json& object, std::string_view key);
+// A worker by number where it has a core of its own to be known by, else by name. name: the key.
+Cell worker_cell(const nlohmann::json& object, std::string_view name);
 
 }  // namespace lb::ctl

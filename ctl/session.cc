@@ -61,12 +61,20 @@ void Session::show(const json& result, TextView view) {
 int Session::fail(const Failure& failure) {
   for (const std::string& problem : failure.problems) streams_.err << problem << '\n';
   streams_.err << "lbctl: " << failure.message << '\n';
+  const json orphans = failure.exit == kNoDaemon ? tell_orphans() : json();
   if (options.json) {
     json error = {{"code", failure.code}, {"message", failure.message}};
     if (!failure.problems.empty()) error["problems"] = failure.problems;
+    if (!orphans.is_null()) error["still_forwards"] = orphans;
     show(json{{"changed", false}, {"error", std::move(error)}}, nullptr);
   }
   return failed_ = failure.exit;
+}
+
+json Session::tell_orphans() {
+  const json found = without_daemon ? without_daemon() : json();
+  if (found.is_object()) streams_.err << "lbctl: " << found.value("message", "") << '\n';
+  return found;
 }
 
 int Session::usage(const std::string& sentence) {
@@ -130,7 +138,7 @@ int Session::show_change(const json& result) {
   const auto late = texts_of(result, "late_workers");
   if (late.empty()) return kDone;
   streams_.err << fmt::format(
-      "lbctl: done in part: the worker{} on core {} did not take generation {} within 2 s and still {} the one before; "
+      "lbctl: done in part: the worker{} {} did not take generation {} within 2 s and still {} the one before; "
       "`lbctl stats workers` shows when that ends\n",
       late.size() == 1 ? "" : "s", join(late), number_of(result, "generation"), late.size() == 1 ? "uses" : "use");
   return failed_ = kInPart;

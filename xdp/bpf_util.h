@@ -55,9 +55,11 @@ net::Result<ProgramInfo> program_info_of(int program_fd);
 net::Result<Fd> open_map(const ProgramInfo& program, std::string_view name);
 
 struct MapInfo {
+  uint32_t id = 0;
   uint32_t key_size = 0;
   uint32_t value_size = 0;
   uint32_t max_entries = 0;
+  bool is_array = false;
 };
 net::Result<MapInfo> map_info(int map_fd);
 

@@ -8,8 +8,10 @@
 #include <fmt/format.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
+#include <rte_version.h>
 
 #include "dataplane/dpdk/explain.h"
+#include "dataplane/model/explain_frame.h"
 
 namespace lb::dpdk {
 namespace {
@@ -210,6 +212,7 @@ std::vector<model::WorkerCounters> DpdkEngine::workers() {
     model::WorkerCounters c;
     c.worker = net::WorkerId(static_cast<uint16_t>(w));
     c.core = daemon_.workers[w];
+    c.name = fmt::format("core {}", daemon_.workers[w]);
     c.generation = net::Generation(workers_[w]->generation());
     for (size_t i = 0; i < c.counters.size(); i++) c.counters[i] = stages::peek(workers_[w]->state().counters[i]);
     all.push_back(c);
@@ -254,11 +257,23 @@ std::optional<net::WorkerId> DpdkEngine::worker_of(const model::ExplainRequest& 
   if (workers_.size() == 1) return net::WorkerId(0);
   if (ports_.empty()) return std::nullopt;
   const auto mac = ports_[0]->mac().bytes;
-  const auto frame = build_frame(request, mac);
+  const auto frame = model::build_frame(request, mac);
   if (!frame) return std::nullopt;
   const auto worker = ports_[0]->queues().worker_of(*frame, mac);
   if (!worker) return std::nullopt;
   return net::WorkerId(static_cast<uint16_t>(*worker));
+}
+
+model::EngineFacts DpdkEngine::facts() {
+  model::EngineFacts facts;
+  facts.name = "dpdk";
+  facts.platform = rte_version();
+  facts.huge_pages = eal_.huge_pages();
+  if (flows_ == nullptr) return facts;
+  for (const stages::FlowTable& table : flows_->all())
+    if (table.is_in_use())
+      facts.flow_bytes += table.count * (sizeof(lb_flow_line) + LB_FLOW_ENTRIES * sizeof(lb_flow_cold));
+  return facts;
 }
 
 uint32_t DpdkEngine::buffers_in_use() const {

@@ -36,6 +36,7 @@ class DpdkEngine : public model::Engine {
   model::TrafficCounters traffic() override;
   net::Result<model::Explanation> explain(const model::ExplainRequest& request) override;
   model::FlowTables* flows() override { return flows_.get(); }
+  model::EngineFacts facts() override;
 
   // Packet buffers that drivers, workers and queues hold.
   uint32_t buffers_in_use() const;

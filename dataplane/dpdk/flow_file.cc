@@ -15,6 +15,8 @@
 #include <fmt/format.h>
 
 #include "dataplane/dpdk/flow_header.h"
+#include "dataplane/flows/flow_clock.h"
+#include "dataplane/flows/flow_shape.h"
 
 namespace lb::dpdk {
 namespace {
@@ -64,11 +66,6 @@ bool is_over(const FlowSet& set, uint64_t now_ms) {
 }
 
 }  // namespace
-
-uint32_t flow_lines(uint32_t flows, uint32_t workers) noexcept {
-  const uint64_t each = (uint64_t{flows} + workers - 1) / workers;
-  return static_cast<uint32_t>(std::max<uint64_t>(16, (each * 9 + 31) / 32));
-}
 
 net::Result<std::unique_ptr<FlowFile>> FlowFile::open(const FlowOptions& o, uint32_t workers, const Log& log) {
   auto folder = resolve_flow_folder(o.folder, log);
@@ -133,7 +130,7 @@ net::Status FlowFile::open_ids(const FlowOptions& o, const Log& log) {
 }
 
 void FlowFile::open_tables(const FlowOptions& o, const Log& log) {
-  const uint64_t now = flow_clock_ms();
+  const uint64_t now = flows::flow_clock_ms();
   for (const uint32_t n : table_numbers(folder_)) {
     const std::string path = fmt::format("{}/table-{}", folder_, n);
     auto mapped = FlowMapping::map(path);
@@ -159,7 +156,7 @@ void FlowFile::open_tables(const FlowOptions& o, const Log& log) {
 }
 
 net::Status FlowFile::open_current(const FlowOptions& o, uint32_t workers, const Log& log) {
-  const FlowHeader want = table_header(o.key, workers, flow_lines(o.flows, workers));
+  const FlowHeader want = table_header(o.key, workers, flows::flow_lines(o.flows, workers));
   const uint32_t newest = former_.empty() ? 0 : former_.front().number;
   if (!former_.empty() && same_shape(header_of(former_.front().mapping), want)) {
     current_ = std::move(former_.front());
@@ -167,7 +164,7 @@ net::Status FlowFile::open_current(const FlowOptions& o, uint32_t workers, const
     for (stages::FlowTable& t : current_.tables) {
       t.former = false;
       t.in_use = nullptr;
-      stages::catch_up(t, flow_clock_ms());
+      stages::catch_up(t, flows::flow_clock_ms());
     }
     adopted_ = true;
   } else {
@@ -177,7 +174,7 @@ net::Status FlowFile::open_current(const FlowOptions& o, uint32_t workers, const
     memcpy(made->data(), &want, sizeof want);
     current_.number = newest + 1;
     current_.tables = views(*made, want);
-    for (stages::FlowTable& t : current_.tables) t.heartbeat->now_ms = flow_clock_ms();
+    for (stages::FlowTable& t : current_.tables) t.heartbeat->now_ms = flows::flow_clock_ms();
     if (net::Status renamed = made->publish_as(path); !renamed) return renamed;
     current_.mapping = std::move(*made);
   }

@@ -18,7 +18,6 @@
 #include <vector>
 
 #include "dataplane/dpdk/eal.h"
-#include "dataplane/dpdk/flow_clock.h"
 #include "dataplane/net/abi.h"
 #include "dataplane/net/result.h"
 #include "dataplane/stages/flow_table.h"
@@ -103,9 +102,5 @@ class FlowFile {
 // The folder beside the socket, when it is memory (tmpfs, hugetlbfs); else one in /dev/shm that FOLDER links to.
 // ERRORS: cannot be made, or is somebody else's.
 net::Result<std::string> resolve_flow_folder(const std::string& folder, const Log& log);
-
-// Lines of each worker's table: two and a quarter entries for a flow, so that 0.05 % find none at capacity and 0.1 %
-// where a worker has an eighth more than its share.
-uint32_t flow_lines(uint32_t flows, uint32_t workers) noexcept;
 
 }  // namespace lb::dpdk

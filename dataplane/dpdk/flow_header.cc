@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "dataplane/net/hash.h"
+#include "dataplane/flows/flow_shape.h"
 
 namespace lb::dpdk {
 namespace {
@@ -42,8 +42,8 @@ void read_boot(uint8_t boot[16]) {
 FlowHeader blank(const lb_hash_key& key) {
   FlowHeader h = {};
   memcpy(h.magic, kMagic, sizeof kMagic);
-  h.layout = kFlowLayout;
-  h.key_check = lb_source_hash6(&key, 0x6c6264, 0x666c6f7773);
+  h.layout = flows::kFlowLayout;
+  h.key_check = flows::key_check(key);
   read_boot(h.boot);
   return h;
 }
@@ -54,7 +54,8 @@ std::string why_not_usable(const FlowMapping& mapping, const lb_hash_key& key, F
   if (mapping.size() < kHeartbeatsAt) return "it is cut short";
   const FlowHeader h = header_of(mapping), fresh = blank(key);
   if (memcmp(h.magic, kMagic, sizeof kMagic) != 0) return "it is no flow table of lbd";
-  if (h.layout != kFlowLayout) return fmt::format("its layout is {}, this lbd knows {}", h.layout, kFlowLayout);
+  if (h.layout != flows::kFlowLayout)
+    return fmt::format("its layout is {}, this lbd knows {}", h.layout, flows::kFlowLayout);
   if (h.checksum != checksum_of(h)) return "its header is damaged";
   if (h.file_bytes != mapping.size()) return fmt::format("it has {} bytes instead of {}", mapping.size(), h.file_bytes);
   if (memcmp(h.boot, fresh.boot, sizeof h.boot) != 0) return "it is from before the machine's last start";

@@ -7,7 +7,6 @@
 
 namespace lb::dpdk {
 
-inline constexpr uint32_t kFlowLayout = 2;  // of header, line and cold record; another number is another format
 inline constexpr size_t kHeartbeatsAt = 4096;
 inline constexpr size_t kIdsAt = 4096;
 

@@ -1,183 +1,42 @@
 #include "dataplane/dpdk/flow_tables.h"
 
-#include <algorithm>
+#include "dataplane/flows/flow_clock.h"
+#include "dataplane/net/flow_line.h"
 
 namespace lb::dpdk {
 namespace {
 
-using model::BackendFlows;
-using model::FlowClass;
-
-constexpr uint32_t kTableShift = 40;  // of a scan's position: table above, line below
-
-// A worker's clock may be a little ahead of ours, so that an entry seems to come from the future: it is young, not old.
-// The sweep sees to it that no live one is old enough to be mistaken for one.
-constexpr uint32_t kFuture = 0x1e00;
-
-uint32_t age_of(uint16_t state, uint64_t now_ms) {
-  const uint32_t age = lb_flow_age(state, now_ms);
-  return age < kFuture ? age : 0;
-}
-bool is_live(uint16_t state, uint64_t now_ms) {
-  return state != 0 && age_of(state, now_ms) < lb_flow_timeout(lb_flow_class_of(state));
-}
-uint32_t idle_ms(uint16_t state, uint64_t now_ms) {
-  const bool once = lb_flow_class_of(state) == LB_FLOW_ONCE;
-  return age_of(state, now_ms) << (once ? LB_FLOW_ONCE_SHIFT : LB_FLOW_OTHER_SHIFT);
-}
-
-FlowClass class_of(uint16_t state) {
-  return model::to_flow_class(lb_flow_class_of(state));
-}
-
-void add(BackendFlows& sum, uint16_t state, uint64_t now_ms) {
-  switch (class_of(state)) {
-    case FlowClass::kOnce:
-      sum.once++;
-      break;
-    case FlowClass::kEstablished:
-      sum.established++;
-      break;
-    case FlowClass::kClosing:
-      sum.closing++;
-      break;
-    case FlowClass::kUdp:
-      sum.udp++;
-      break;
-  }
-  sum.idle_ms = std::min(sum.idle_ms, idle_ms(state, now_ms));
-}
-
-uint16_t state_of(const stages::FlowTable& t, uint16_t state, uint64_t now_ms) {
-  return t.former ? stages::state_at(t, state, now_ms) : state;
+std::vector<std::span<const stages::FlowTable>> former_of(const FlowFile& file) {
+  std::vector<std::span<const stages::FlowTable>> sets;
+  for (const FlowSet& set : file.former()) sets.emplace_back(set.tables);
+  return sets;
 }
 
 }  // namespace
 
 FlowTables::FlowTables(std::unique_ptr<FlowFile> file, uint64_t capacity)
-    : file_(std::move(file)), capacity_(capacity), tables_(file_->current().tables) {
-  for (size_t w = 0; w < file_->current().tables.size(); w++) {
-    requests_.push_back(std::make_unique<stages::FlowRequests>());
-    worker_numbers_.push_back(static_cast<uint32_t>(w));
-  }
-  for (const FlowSet& set : file_->former()) {
-    for (size_t w = 0; w < set.tables.size(); w++) {
-      tables_.push_back(set.tables[w]);
-      worker_numbers_.push_back(static_cast<uint32_t>(w));
-    }
-  }
-  others_.resize(workers());
-  for (uint32_t w = 0; w < workers(); w++)
-    for (uint32_t t = 0; t < tables_.size(); t++)
-      if (t != w) others_[w].push_back(tables_[t]);
-}
-
-model::FlowTotals FlowTables::count() {
-  model::FlowTotals totals;
-  totals.capacity = capacity_;
-  totals.backends.resize(LB_MAX_BACKENDS + 1);
-  const uint64_t now = flow_clock_ms();
-  for (const stages::FlowTable& t : tables_) {
-    if (!t.is_in_use()) continue;
-    for (uint32_t l = 0; l < t.count; l++) {
-      const lb_flow_line line = net::copy_line(t.lines[l]);
-      for (uint32_t e = 0; e < LB_FLOW_ENTRIES; e++) {
-        if (line.state[e] == 0) continue;
-        BackendFlows& sum = totals.backends[line.backend[e]];
-        sum.named = true;
-        const uint16_t state = state_of(t, line.state[e], now);
-        if (!is_live(state, now)) continue;
-        add(sum, state, now);
-        totals.live++;
-      }
-    }
-  }
-  return totals;
-}
-
-bool FlowTables::is_current_too(uint64_t hash) const noexcept {
-  for (uint32_t w = 0; w < workers(); w++) {
-    const stages::FlowTable& t = tables_[w];
-    for (const uint32_t at : {lb_flow_first_line(hash, t.count), lb_flow_second_line(hash, t.count)})
-      if (net::match_flow(net::copy_line(t.lines[at]), static_cast<uint32_t>(hash)) != 0) return true;
-  }
-  return false;
-}
-
-void FlowTables::show(uint32_t table, uint32_t at, uint64_t now,
-                      const std::function<void(const model::Flow&)>& each) const {
-  const stages::FlowTable& t = tables_[table];
-  const lb_flow_line line = net::copy_line(t.lines[at]);
-  for (uint32_t e = 0; e < LB_FLOW_ENTRIES; e++) {
-    const uint16_t state = state_of(t, line.state[e], now);
-    lb_flow_cold record;
-    if (!is_live(state, now)) continue;
-    if (!net::read_cold(t.cold[uint64_t{at} * LB_FLOW_ENTRIES + e], record)) continue;
-    const uint32_t tags = line.tag[e] | static_cast<uint32_t>(line.tag2[e]) << 16;
-    if (static_cast<uint32_t>(record.hash) != tags) continue;  // the entry has just become another flow's
-    if (t.former && is_current_too(record.hash)) continue;
-    model::Flow flow;
-    flow.source = record.src;
-    flow.destination = record.dst;
-    flow.source_port = record.sport;
-    flow.destination_port = record.dport;
-    flow.proto = static_cast<net::IpProto>(record.proto);
-    flow.flow_class = class_of(state);
-    flow.backend = net::BackendId(line.backend[e]);
-    flow.worker = net::WorkerId(static_cast<uint16_t>(worker_numbers_[table]));
-    flow.former = t.former;
-    flow.idle_ms = idle_ms(state, now);
-    flow.age_ms = now > record.start_ms ? now - record.start_ms : 0;
-    flow.hash = record.hash;
-    flow.table = table;
-    flow.line = at;
-    flow.entry = e;
-    each(flow);
-  }
-}
-
-std::optional<uint64_t> FlowTables::scan(uint64_t position, uint64_t lines,
-                                         const std::function<void(const model::Flow&)>& each) {
-  const uint64_t now = flow_clock_ms();
-  auto table = static_cast<uint32_t>(position >> kTableShift);
-  uint64_t line = position & ((1ull << kTableShift) - 1);
-  while (table < tables_.size()) {
-    if (line >= tables_[table].count || !tables_[table].is_in_use()) {
-      table++;
-      line = 0;
-      continue;
-    }
-    if (lines-- == 0) return uint64_t{table} << kTableShift | line;
-    show(table, static_cast<uint32_t>(line++), now, each);
-  }
-  return std::nullopt;
+    : FlowView(file->current().tables, former_of(*file), capacity), file_(std::move(file)) {
+  for (uint32_t w = 0; w < workers(); w++) requests_.push_back(std::make_unique<stages::FlowRequests>());
 }
 
 bool FlowTables::forget(const model::Flow& flow) {
-  if (flow.table >= tables_.size()) return true;
+  if (flow.table >= all().size()) return true;
   if (flow.table < workers())
     return requests_[flow.table]->push(
         {flow.line, static_cast<uint16_t>(flow.entry), static_cast<uint32_t>(flow.hash)});
   // Nobody else writes a former table.
-  lb_flow_line& line = tables_[flow.table].lines[flow.line];
+  lb_flow_line& line = all()[flow.table].lines[flow.line];
   if ((net::match_flow(net::copy_line(line), static_cast<uint32_t>(flow.hash)) >> flow.entry & 1) != 0)
     net::put(line.state[flow.entry], 0);
   return true;
 }
 
 void FlowTables::tidy() {
-  const uint64_t now = flow_clock_ms();
+  const uint64_t now = flows::flow_clock_ms();
   for (size_t f = 0; f < file_->former().size(); f++) {
     const FlowSet& set = file_->former()[f];
     if (!set.in_use->load(std::memory_order_relaxed)) continue;
-    bool live = false;
-    for (const stages::FlowTable& t : set.tables) {
-      for (uint32_t l = 0; l < t.count && !live; l++) {
-        const lb_flow_line line = net::copy_line(t.lines[l]);
-        for (const uint16_t state : line.state) live |= is_live(stages::state_at(t, state, now), now);
-      }
-    }
-    if (!live) file_->retire(f);
+    if (flows::is_empty(set.tables, now)) file_->retire(f);
   }
 }
 

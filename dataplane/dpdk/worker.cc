@@ -8,9 +8,9 @@
 #include <rte_pause.h>
 
 #include "dataplane/dpdk/dispatch.h"
-#include "dataplane/dpdk/flow_clock.h"
 #include "dataplane/dpdk/punt.h"
 #include "dataplane/dpdk/tx.h"
+#include "dataplane/flows/flow_clock.h"
 #include "dataplane/stages/count.h"
 #include "dataplane/stages/pipeline.h"
 
@@ -46,7 +46,7 @@ void Worker::run() noexcept {
     const uint64_t generation = net::raw(snapshot.generation);
     if (generation_.load(std::memory_order_relaxed) != generation)
       generation_.store(generation, std::memory_order_release);  // partner: generation()
-    if (flows_ != nullptr) flows_->tick(flow_clock_ms(), options_.flow_requests);
+    if (flows_ != nullptr) flows_->tick(flows::flow_clock_ms(), options_.flow_requests);
     uint32_t received = 0;
     for (const RxQueue& queue : options_.rx) received += poll(queue, snapshot);
     for (const Relay& r : options_.relays) received += relay(r);

@@ -1,5 +1,7 @@
 #include "dataplane/model/config.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <span>
 #include <utility>
@@ -16,6 +18,8 @@ constexpr std::pair<Schedule, std::string_view> kSchedules[] = {{Schedule::kMagl
 constexpr std::pair<Idle, std::string_view> kIdles[] = {{Idle::kSleep, "sleep"}, {Idle::kPoll, "poll"}};
 constexpr std::pair<HugePages, std::string_view> kHugePages[] = {
     {HugePages::kAuto, "auto"}, {HugePages::kOn, "on"}, {HugePages::kOff, "off"}};
+constexpr std::pair<XdpMode, std::string_view> kXdpModes[] = {{XdpMode::kNative, "native"},
+                                                              {XdpMode::kGeneric, "generic"}};
 
 template <class E>
 std::string_view name_of(Names<E> names, E value) noexcept {
@@ -32,6 +36,11 @@ std::optional<E> value_of(Names<E> names, std::string_view text) noexcept {
 }
 
 }  // namespace
+
+std::string Daemon::port_name(size_t port) const {
+  if (engine == "xdp") return port < interfaces.size() ? interfaces[port].name : std::to_string(port);
+  return port < ports.size() ? ports[port].name : std::to_string(port);
+}
 
 void canonicalize(Pool& pool) {
   std::stable_sort(pool.backends.begin(), pool.backends.end(),
@@ -59,6 +68,12 @@ std::string_view to_string(Idle i) noexcept {
 std::string_view to_string(HugePages h) noexcept {
   return name_of<HugePages>(kHugePages, h);
 }
+std::string_view to_string(XdpMode m) noexcept {
+  return name_of<XdpMode>(kXdpModes, m);
+}
+std::string orphan_after_text(uint32_t seconds) {
+  return seconds == 0 ? "never" : fmt::format("{}s", seconds);
+}
 std::optional<Forward> parse_forward(std::string_view s) noexcept {
   return value_of<Forward>(kForwards, s);
 }
@@ -70,6 +85,9 @@ std::optional<Idle> parse_idle(std::string_view s) noexcept {
 }
 std::optional<HugePages> parse_huge_pages(std::string_view s) noexcept {
   return value_of<HugePages>(kHugePages, s);
+}
+std::optional<XdpMode> parse_xdp_mode(std::string_view s) noexcept {
+  return value_of<XdpMode>(kXdpModes, s);
 }
 
 }  // namespace lb::model

@@ -29,7 +29,8 @@ inline constexpr uint32_t kMaxTableSize = 655373;
 inline constexpr uint32_t kDefaultFlows = 1048576;
 inline constexpr uint32_t kMinFlows = 1024;  // 0 apart
 inline constexpr uint32_t kMaxFlows = 268435456;
-inline constexpr uint16_t kMinMtu = 1280;  // RFC 8200 section 5
+inline constexpr uint32_t kMinOrphanAfter = 1, kMaxOrphanAfter = 604800;  // seconds; 0 (never) apart
+inline constexpr uint16_t kMinMtu = 1280;                                 // RFC 8200 section 5
 inline constexpr uint16_t kMaxMtu = 9000;
 inline constexpr uint32_t kMaxCore = 1023;  // CPU_SETSIZE - 1
 inline constexpr uint8_t kMaxPrefix4 = 32, kMaxPrefix6 = 128;
@@ -46,8 +47,16 @@ struct Port {
   friend bool operator==(const Port&, const Port&) = default;
 };
 
-struct Daemon {  // read at start
-  std::string engine = "dpdk";
+// An interface of the XDP engine; its place in the list is its PortId.
+enum class XdpMode : uint8_t { kNative, kGeneric };
+struct XdpInterface {
+  std::string name;  // of the kernel
+  XdpMode mode = XdpMode::kNative;
+  friend bool operator==(const XdpInterface&, const XdpInterface&) = default;
+};
+
+struct Daemon {                 // read at start
+  std::string engine = "dpdk";  // dpdk, xdp
   std::string socket = "/run/lbd/lbd.sock";
   std::string state_dir = "/var/lib/lbd";
   std::string hash_key_file = "/etc/lbd/hash-key";
@@ -57,6 +66,11 @@ struct Daemon {  // read at start
   HugePages huge_pages = HugePages::kAuto;
   Idle idle = Idle::kSleep;
   std::vector<Port> ports;
+  // Of engine xdp alone.
+  std::vector<XdpInterface> interfaces;
+  uint32_t orphan_after_s = 60;  // how long the program forwards without a living lbd; 0: for ever
+  // What commands call a port of the chosen engine, by PortId: a port's name, an interface's. Of none: the number.
+  std::string port_name(size_t port) const;
   friend bool operator==(const Daemon&, const Daemon&) = default;
 };
 
@@ -103,9 +117,12 @@ std::string_view to_string(Forward f) noexcept;    // "dsr", "ipip"
 std::string_view to_string(Schedule s) noexcept;   // "maglev", "source-hash"
 std::string_view to_string(Idle i) noexcept;       // "sleep", "poll"
 std::string_view to_string(HugePages h) noexcept;  // "auto", "on", "off"
+std::string_view to_string(XdpMode m) noexcept;    // "native", "generic"
+std::string orphan_after_text(uint32_t seconds);   // "60s", "never"
 std::optional<Forward> parse_forward(std::string_view s) noexcept;
 std::optional<Schedule> parse_schedule(std::string_view s) noexcept;
 std::optional<Idle> parse_idle(std::string_view s) noexcept;
 std::optional<HugePages> parse_huge_pages(std::string_view s) noexcept;
+std::optional<XdpMode> parse_xdp_mode(std::string_view s) noexcept;
 
 }  // namespace lb::model

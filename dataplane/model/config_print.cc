@@ -64,7 +64,12 @@ void print_daemon(const Daemon& d, std::string& out) {
   if (d.hash_key_file != built_in.hash_key_file) out += fmt::format("  hash-key-file: {}\n", scalar(d.hash_key_file));
   if (d.hash_version != built_in.hash_version) out += fmt::format("  hash-version: {}\n", d.hash_version);
   if (d.flows != built_in.flows) out += fmt::format("  flows: {}\n", d.flows);
+  if (d.orphan_after_s != built_in.orphan_after_s)
+    out += fmt::format("  orphan-after: {}\n", orphan_after_text(d.orphan_after_s));
   if (!dpdk.empty()) out += "  dpdk:\n" + dpdk;
+  if (!d.interfaces.empty()) out += "  xdp:\n    interfaces:\n";
+  for (const XdpInterface& i : d.interfaces)
+    out += fmt::format("      - {{name: {}, mode: {}}}\n", scalar(i.name), to_string(i.mode));
 }
 
 void print_backend(const Backend& b, std::string& out) {

@@ -211,16 +211,6 @@ std::optional<uint32_t> ConfigReader::number(const Entry& e, uint32_t lowest, ui
   return number(*e.value, e.path, e.key, lowest, highest);
 }
 
-template <class E>
-std::optional<E> ConfigReader::choice(const Entry& e, Choice choice,
-                                      std::optional<E> (*parse)(std::string_view) noexcept) {
-  const auto word = text(e);
-  if (!word) return std::nullopt;
-  const std::optional<E> value = parse(*word);
-  if (!value) refuse(*e.value, e.path, refuse_word(choice, *word));
-  return value;
-}
-
 void ConfigReader::read_main(const YamlNode& root) {
   if (root.kind == YamlNode::Kind::kNull) {
     add_problem({files_.size() - 1, 0, 0}, "", "the document is empty: it needs at least `version: 1`");
@@ -283,59 +273,6 @@ void ConfigReader::read_include(const Entry& e) {
     else
       set_pools_incomplete();
   }
-}
-
-void ConfigReader::read_daemon(const Entry& section) {
-  has_daemon_ = true;
-  if (!is_map(*section.value, section.path, "keys such as engine and dpdk")) return;
-  Daemon& d = config_.daemon;
-  for (const Entry& e : entries(*section.value, section.path, Section::kDaemon)) {
-    if (e.key == "engine") d.engine = text(e).value_or("");
-    if (e.key == "socket") d.socket = text(e).value_or("");
-    if (e.key == "state-dir") d.state_dir = text(e).value_or("");
-    if (e.key == "hash-key-file") d.hash_key_file = text(e).value_or("");
-    if (e.key == "hash-version") d.hash_version = number(e, 0, UINT32_MAX).value_or(0);
-    if (e.key == "flows") d.flows = number(e, 0, kMaxFlows).value_or(kDefaultFlows);
-    if (e.key == "dpdk") read_dpdk(e);
-  }
-}
-
-void ConfigReader::read_dpdk(const Entry& section) {
-  if (!is_map(*section.value, section.path, "workers, ports, huge-pages and idle")) return;
-  for (const Entry& e : entries(*section.value, section.path, Section::kDpdk)) {
-    if (e.key == "workers") read_workers(e);
-    if (e.key == "ports") read_ports(e);
-    if (e.key == "idle") config_.daemon.idle = choice(e, Choice::kIdle, parse_idle).value_or(Idle::kSleep);
-    if (e.key == "huge-pages")
-      config_.daemon.huge_pages = choice(e, Choice::kHugePages, parse_huge_pages).value_or(HugePages::kAuto);
-  }
-}
-
-void ConfigReader::read_workers(const Entry& e) {
-  if (!is_list(*e.value, e.path, "CPU cores, such as [2, 3]")) return;
-  for (size_t i = 0; i < e.value->children.size(); ++i) {
-    const auto core = number(e.value->children[i], fmt::format("{}[{}]", e.path, i), "core", 0, kMaxCore);
-    config_.daemon.workers.push_back(core.value_or(kMaxCore + 1));
-  }
-}
-
-void ConfigReader::read_ports(const Entry& e) {
-  if (!is_list(*e.value, e.path, "ports, such as [{name: wan, device: eth1}]")) return;
-  for (size_t i = 0; i < e.value->children.size(); ++i)
-    read_port(e.value->children[i], fmt::format("{}[{}]", e.path, i));
-}
-
-void ConfigReader::read_port(const YamlNode& node, const std::string& path) {
-  Port& port = config_.daemon.ports.emplace_back();
-  if (!is_map(node, path, "name, device and mtu")) return;
-  const auto found_keys = entries(node, path, Section::kPort);
-  for (const Entry& e : found_keys) {
-    if (e.key == "name") port.name = text(e).value_or("");
-    if (e.key == "device") port.device = text(e).value_or("");
-    if (e.key != "mtu") continue;
-    if (const auto mtu = number(e, kMinMtu, kMaxMtu)) port.mtu = static_cast<uint16_t>(*mtu);
-  }
-  require(node, found_keys, path, {"name", "device"});
 }
 
 void ConfigReader::read_choosing(const Entry& e, Defaults& into) {

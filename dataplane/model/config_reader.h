@@ -99,6 +99,9 @@ class ConfigReader {
   void read_workers(const Entry& e);
   void read_ports(const Entry& e);
   void read_port(const YamlNode& node, const std::string& path);
+  void read_xdp(const Entry& section);
+  void read_interface(const YamlNode& node, const std::string& path);
+  uint32_t read_orphan_after(const Entry& e);
   void read_defaults(const Entry& section);
   void read_pools(const Entry& section);
   void read_backends(const Entry& e, Pool& pool);
@@ -126,5 +129,15 @@ class ConfigReader {
   std::set<std::string> refused_pools_;
   bool pools_incomplete_ = false, has_daemon_ = false;
 };
+
+template <class E>
+std::optional<E> ConfigReader::choice(const Entry& e, Choice choice,
+                                      std::optional<E> (*parse)(std::string_view) noexcept) {
+  const auto word = text(e);
+  if (!word) return std::nullopt;
+  const std::optional<E> value = parse(*word);
+  if (!value) refuse(*e.value, e.path, refuse_word(choice, *word));
+  return value;
+}
 
 }  // namespace lb::model

@@ -79,6 +79,12 @@ std::string ports_text(const std::vector<Port>& ports) {
   return fmt::format("[{}]", fmt::join(texts, ", "));
 }
 
+std::string interfaces_text(const std::vector<XdpInterface>& interfaces) {
+  std::vector<std::string> texts;
+  for (const XdpInterface& i : interfaces) texts.push_back(fmt::format("{} ({})", i.name, to_string(i.mode)));
+  return fmt::format("[{}]", fmt::join(texts, ", "));
+}
+
 std::vector<std::string> needs_restart(const Daemon& from, const Daemon& to) {
   std::vector<std::string> out;
   const auto tell = [&](std::string_view key, const auto& old, const auto& now) {
@@ -90,10 +96,12 @@ std::vector<std::string> needs_restart(const Daemon& from, const Daemon& to) {
   tell("hash-key-file", from.hash_key_file, to.hash_key_file);
   tell("hash-version", from.hash_version, to.hash_version);
   tell("flows", from.flows, to.flows);
+  tell("orphan-after", orphan_after_text(from.orphan_after_s), orphan_after_text(to.orphan_after_s));
   tell("dpdk.workers", from.workers, to.workers);
   tell("dpdk.huge-pages", to_string(from.huge_pages), to_string(to.huge_pages));
   tell("dpdk.idle", to_string(from.idle), to_string(to.idle));
   tell("dpdk.ports", ports_text(from.ports), ports_text(to.ports));
+  tell("xdp.interfaces", interfaces_text(from.interfaces), interfaces_text(to.interfaces));
   return out;
 }
 

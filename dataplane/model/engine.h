@@ -27,7 +27,8 @@ using CounterArray = std::array<uint64_t, LB_COUNT_MAX>;
 
 struct WorkerCounters {
   net::WorkerId worker{};
-  uint32_t core = 0;
+  std::string name;              // what an operator calls it: "core 2", "eth0/1" (interface and queue), "exception"
+  std::optional<uint32_t> core;  // none: an XDP worker is wherever the queue's interrupt is
   net::Generation generation{};  // the snapshot it uses now
   CounterArray counters{};
 };
@@ -89,6 +90,28 @@ struct Explanation {
   net::Generation generation{};
 };
 
+// A program of engine xdp on its interface.
+struct EngineProgram {
+  net::PortId port{};
+  std::string interface;
+  XdpMode mode = XdpMode::kNative;
+  uint32_t id = 0;            // the kernel's
+  uint32_t instructions = 0;  // that the verifier looked at; 0: the kernel does not tell
+  uint16_t queues = 0;        // that have a worker each
+  bool adopted = false;       // it took the place of a former lbd's program, without a packet that met none
+};
+
+// What an engine runs on, and holds.
+struct EngineFacts {
+  std::string name;                        // "dpdk", "xdp"
+  std::string platform;                    // "DPDK 22.11.5", "Linux 6.1.0-18-amd64"
+  std::optional<bool> huge_pages;          // packet memory, dpdk
+  uint64_t flow_bytes = 0;                 // of the flow tables, those of former lbds included; 0: nothing is tracked
+  std::vector<EngineProgram> programs;     // xdp, by port
+  std::optional<uint64_t> heartbeat_ms;    // xdp: age of the last sign of life that the programs got
+  std::optional<uint32_t> orphan_after_s;  // xdp: so long after it they end; 0: never
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -102,6 +125,7 @@ class Engine {
   virtual TrafficCounters traffic() = 0;
   virtual net::Result<Explanation> explain(const ExplainRequest& request) = 0;
   virtual FlowTables* flows() = 0;  // null with flows: 0
+  virtual EngineFacts facts() = 0;
 };
 
 }  // namespace lb::model

@@ -16,11 +16,13 @@ using std::string_view;
 constexpr string_view kTopKeys[] = {"version", "include", "daemon", "defaults", "pools", "services"};
 constexpr string_view kTopLater[] = {"checks"};
 constexpr string_view kIncludedKeys[] = {"version", "pools", "services"};
-constexpr string_view kDaemonKeys[] = {"engine",       "socket", "state-dir", "hash-key-file",
-                                       "hash-version", "flows",  "dpdk"};
-constexpr string_view kDaemonLater[] = {"metrics", "access", "xdp", "orphan-after", "shutdown-delay", "start-wait"};
+constexpr string_view kDaemonKeys[] = {"engine",       "socket", "state-dir", "hash-key-file", "hash-version", "flows",
+                                       "orphan-after", "dpdk",   "xdp"};
+constexpr string_view kDaemonLater[] = {"metrics", "access", "shutdown-delay", "start-wait"};
 constexpr string_view kDpdkKeys[] = {"workers", "huge-pages", "idle", "ports"};
 constexpr string_view kPortKeys[] = {"name", "device", "mtu"};
+constexpr string_view kXdpKeys[] = {"interfaces"};
+constexpr string_view kInterfaceKeys[] = {"name", "mode"};
 constexpr string_view kDefaultsKeys[] = {"forward", "schedule", "table-size", "source-prefix"};
 constexpr string_view kDefaultsLater[] = {"check",   "slow-start",    "leave-after",     "down-grace",
                                           "on-down", "on-empty",      "panic-threshold", "min-eligible",
@@ -44,6 +46,8 @@ constexpr SectionWords kSections[] = {
     {Section::kDaemon, "daemon", kDaemonKeys, kDaemonLater},
     {Section::kDpdk, "daemon.dpdk", kDpdkKeys, {}},
     {Section::kPort, "a port of daemon.dpdk.ports", kPortKeys, {}},
+    {Section::kXdp, "daemon.xdp", kXdpKeys, {}},
+    {Section::kInterface, "an interface of daemon.xdp.interfaces", kInterfaceKeys, {}},
     {Section::kDefaults, "defaults", kDefaultsKeys, kDefaultsLater},
     {Section::kPool, "a pool", kPoolKeys, kPoolLater},
     {Section::kBackend, "a backend", kBackendKeys, kBackendLater},
@@ -215,6 +219,9 @@ constexpr Translation kForeignIdle[] = {
 constexpr string_view kHugePagesWords[] = {"auto", "on", "off"};
 constexpr Translation kForeignHugePages[] = {{"true", "on"}, {"yes", "on"},    {"always", "on"}, {"false", "off"},
                                              {"no", "off"},  {"never", "off"}, {"none", "off"},  {"try", "auto"}};
+constexpr string_view kXdpModeWords[] = {"native", "generic"};
+constexpr Translation kForeignXdpMode[] = {
+    {"drv", "native"}, {"driver", "native"}, {"xdpdrv", "native"}, {"skb", "generic"}, {"xdpgeneric", "generic"}};
 
 struct ChoiceWords {
   Choice choice;
@@ -227,6 +234,7 @@ constexpr ChoiceWords kChoices[] = {
     {Choice::kSchedule, "schedule", kScheduleWords, kScheduleLater, kForeignSchedule},
     {Choice::kIdle, "idle", kIdleWords, {}, kForeignIdle},
     {Choice::kHugePages, "huge-pages", kHugePagesWords, {}, kForeignHugePages},
+    {Choice::kXdpMode, "mode", kXdpModeWords, {}, kForeignXdpMode},
 };
 
 const SectionWords& words_of(Section section) noexcept {
@@ -256,6 +264,22 @@ const SectionWords* home_of(Section section, string_view key) {
   return nullptr;
 }
 
+// The keys of a DPDK port mean something else to an interface of the kernel.
+std::string refuse_xdp_key(Section section, string_view key) {
+  if (section == Section::kXdp && (key == "ports" || key == "devices" || key == "ifaces" || key == "interface"))
+    return fmt::format("`{}` is `interfaces` here: a list such as [{{name: eth0, mode: native}}]", key);
+  if (section == Section::kXdp && (key == "workers" || translate(kForeignKeys, normal(key)) == "workers"))
+    return fmt::format(
+        "`{}` is not set here: engine xdp has a worker for each RX queue of its interfaces; `ethtool -L "
+        "INTERFACE combined N` sets their number",
+        key);
+  if (section != Section::kInterface) return {};
+  if (translate(kForeignKeys, key) == "device" || key == "device") return fmt::format("`{}` is `name` here", key);
+  if (key == "mtu")
+    return "`mtu` is the interface's own with engine xdp: `ip link set INTERFACE mtu N` sets it, leave it out here";
+  return {};
+}
+
 std::string translated_key(const SectionWords& words, string_view key, string_view to) {
   if (holds(words.known, to)) return fmt::format("`{}` is `{}` here", key, to);
   if (holds(words.later, to)) return fmt::format("`{}` is `{}` here, which is not in this version", key, to);
@@ -283,6 +307,7 @@ std::string refuse_key(Section section, string_view key) {
            "keep the client's port: leave it out";
   if ((section == Section::kPool || section == Section::kService) && key == "name")
     return fmt::format("`name` is not written inside {}: its key is its name", words.name);
+  if (const std::string told = refuse_xdp_key(section, key); !told.empty()) return told;
   if (holds(words.later, key)) return fmt::format("`{}` is not in this version: leave it out", key);
   if (section == Section::kIncluded && holds(kTopKeys, key))
     return fmt::format("`{}` stands in the main file only; an included file holds pools and services", key);

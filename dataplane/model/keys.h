@@ -9,7 +9,19 @@
 
 namespace lb::model {
 
-enum class Section : uint8_t { kTop, kIncluded, kDaemon, kDpdk, kPort, kDefaults, kPool, kBackend, kService };
+enum class Section : uint8_t {
+  kTop,
+  kIncluded,
+  kDaemon,
+  kDpdk,
+  kPort,
+  kXdp,
+  kInterface,
+  kDefaults,
+  kPool,
+  kBackend,
+  kService
+};
 
 std::span<const std::string_view> known_keys(Section section) noexcept;
 
@@ -18,7 +30,7 @@ std::span<const std::string_view> known_keys(Section section) noexcept;
 std::string refuse_key(Section section, std::string_view key);
 
 // A setting whose value is one of some words.
-enum class Choice : uint8_t { kForward, kSchedule, kIdle, kHugePages };
+enum class Choice : uint8_t { kForward, kSchedule, kIdle, kHugePages, kXdpMode };
 
 // The same for a value. REQUIRES: not one of the choice's words.
 std::string refuse_word(Choice choice, std::string_view value);

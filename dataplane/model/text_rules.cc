@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace lb::model {
@@ -112,6 +114,18 @@ std::string join_words(std::span<const std::string_view> words, size_t limit) {
   }
   if (words.size() > limit) out += fmt::format(" and {} more", words.size() - limit);
   return out;
+}
+
+std::optional<uint64_t> parse_duration(std::string_view text) noexcept {
+  static constexpr std::pair<char, uint64_t> kUnits[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+  constexpr uint64_t kYear = 366ull * 86400;
+  uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, number);
+  if (parsed.ec != std::errc() || parsed.ptr + 1 != end || number > kYear) return std::nullopt;
+  for (const auto& [unit, seconds] : kUnits)
+    if (*parsed.ptr == unit && number * seconds <= kYear) return number * seconds;
+  return std::nullopt;
 }
 
 std::string grouped(uint64_t n) {

@@ -30,6 +30,9 @@ std::string shown(std::string_view value);  // the same without quotes
 // "a, b, c", at most `limit` words, then "and 12 more".
 std::string join_words(std::span<const std::string_view> words, size_t limit = 20);
 
+// "90s", "5m", "1h", "2d" -> seconds, at most a year; a number without unit is none.
+std::optional<uint64_t> parse_duration(std::string_view text) noexcept;
+
 // "0..1000" style numbers with thousands separators: 65,537.
 std::string grouped(uint64_t n);
 

@@ -9,7 +9,8 @@
 //   addresses    a backend's is no listener's, not multicast, loopback, unspecified, broadcast, IPv6 link-local, and
 //                no two backends of a pool share one
 //   names        [a-z0-9][a-z0-9._-]{0,62}; labels' too, with 1 to 253 bytes of printable text as value
-//   daemon       engine dpdk; absolute paths; workers distinct, 1..64; ports 1..16 with distinct names and devices
+//   daemon       engine dpdk or xdp; absolute paths; workers distinct, 1..64; ports 1..16 with distinct names and
+//                devices; interfaces 1..16, distinct; only the chosen engine's section must be complete
 #pragma once
 
 #include <optional>

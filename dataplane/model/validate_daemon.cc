@@ -46,8 +46,12 @@ class DaemonCheck {
     if (d_.flows != 0 && (d_.flows < kMinFlows || d_.flows > kMaxFlows))
       add("flows",
           fmt::format("flows {} must be 0 (no tracking, hash only) or {} to {}", d_.flows, kMinFlows, kMaxFlows));
+    if (d_.orphan_after_s != 0 && (d_.orphan_after_s < kMinOrphanAfter || d_.orphan_after_s > kMaxOrphanAfter))
+      add("orphan-after", fmt::format("orphan-after {} s must be 0 (never) or {} to {}", d_.orphan_after_s,
+                                      kMinOrphanAfter, kMaxOrphanAfter));
     check_workers();
     check_ports();
+    check_interfaces();
     return std::move(out_);
   }
 
@@ -55,10 +59,14 @@ class DaemonCheck {
   void add(const std::string& key, std::string message) { out_.push_back({"daemon." + key, std::move(message)}); }
 
   void check_engine() {
-    if (d_.engine == "dpdk") return;
-    if (d_.engine == "xdp") return add("engine", "engine `xdp` is not in this version: write dpdk");
-    add("engine", fmt::format("unknown engine {}; it is `dpdk`", quote_text(d_.engine)));
+    if (!is_dpdk() && !is_xdp())
+      add("engine", fmt::format("unknown engine {}; it is one of: dpdk, xdp", quote_text(d_.engine)));
   }
+
+  // The sections of both engines may stand in one file, so that a fleet can share it: what is written must be right,
+  // but only the chosen one's must be complete.
+  bool is_dpdk() const { return d_.engine == "dpdk"; }
+  bool is_xdp() const { return d_.engine == "xdp"; }
 
   void check_path(const std::string& key, const std::string& path, size_t longest) {
     if (path.empty() || path.front() != '/')
@@ -70,7 +78,7 @@ class DaemonCheck {
   }
 
   void check_workers() {
-    if (d_.workers.empty()) add("dpdk.workers", "no workers: name at least one CPU core, such as [2]");
+    if (is_dpdk() && d_.workers.empty()) add("dpdk.workers", "no workers: name at least one CPU core, such as [2]");
     if (d_.workers.size() > LB_MAX_WORKERS)
       add("dpdk.workers", fmt::format("{} workers; at most {} are possible", d_.workers.size(), LB_MAX_WORKERS));
     std::map<uint32_t, size_t> seen;
@@ -83,7 +91,8 @@ class DaemonCheck {
   }
 
   void check_ports() {
-    if (d_.ports.empty()) add("dpdk.ports", "no ports: name at least one, such as {name: wan, device: eth1}");
+    if (is_dpdk() && d_.ports.empty())
+      add("dpdk.ports", "no ports: name at least one, such as {name: wan, device: eth1}");
     if (d_.ports.size() > LB_MAX_PORTS)
       add("dpdk.ports", fmt::format("{} ports; at most {} are possible", d_.ports.size(), LB_MAX_PORTS));
     std::map<std::string_view, size_t> names;
@@ -102,6 +111,24 @@ class DaemonCheck {
       if (const auto [first, is_new] = devices.emplace(one_name(port.device), i); !is_new && !port.device.empty())
         add(key + ".device", fmt::format("{} is the device of ports[{}] already: one port a device",
                                          quote_text(port.device), first->second));
+    }
+  }
+
+  void check_interfaces() {
+    if (is_xdp() && d_.interfaces.empty())
+      add("xdp.interfaces", "no interfaces: name at least one, such as {name: eth0, mode: native}");
+    if (d_.interfaces.size() > LB_MAX_PORTS)
+      add("xdp.interfaces", fmt::format("{} interfaces; at most {} are possible", d_.interfaces.size(), LB_MAX_PORTS));
+    std::map<std::string_view, size_t> names;
+    for (size_t i = 0; i < d_.interfaces.size(); ++i) {
+      const std::string& name = d_.interfaces[i].name;
+      const std::string key = fmt::format("xdp.interfaces[{}].name", i);
+      if (!is_interface_name(name))
+        add(key, fmt::format("{} is no interface of the kernel: a name has 1 to {} characters, no blanks, `/` or `:`, "
+                             "as in eth0 (`ip link` lists them)",
+                             quote_text(name), kMaxInterfaceName));
+      if (const auto [first, is_new] = names.emplace(name, i); !is_new && !name.empty())
+        add(key, fmt::format("{} is interfaces[{}] already: name each once", quote_text(name), first->second));
     }
   }
 

@@ -16,8 +16,8 @@ uint64_t number_of(uint64_t slots) noexcept {
 // wait for the one before.
 template <class Service, class Backend>
 void count_forwarded(const Batch& b, uint64_t slots, const Service& service_of, const Backend& backend_of,
-                     WorkerState& w) noexcept {
-  lb_traffic *const services = w.services.data(), *const backends = w.backends.data();
+                     const Tally& w) noexcept {
+  lb_traffic *const services = w.services, *const backends = w.backends;
   const uint32_t first = service_of(static_cast<Slot>(__builtin_ctzll(slots)));
   uint32_t others = 0;
   uint64_t bytes = 0;
@@ -39,12 +39,12 @@ void count_forwarded(const Batch& b, uint64_t slots, const Service& service_of, 
 }  // namespace
 
 void count(const Batch& b, uint32_t n, uint64_t rx_bytes, WorkerState& w) noexcept {
-  count_verdicts(b, n, w);
+  count_verdicts(b, n, w.tally());
   bump(w.counters[LB_COUNT_RxPackets], n);
   bump(w.counters[LB_COUNT_RxBytes], rx_bytes);
 }
 
-void count_verdicts(const Batch& b, uint32_t n, WorkerState& w) noexcept {
+void count_verdicts(const Batch& b, uint32_t n, const Tally& w) noexcept {
   const uint64_t forwarded = b.slots_with(Verdict::kForward, n), punted = b.slots_with(Verdict::kPunt, n);
   const uint64_t usual = forwarded & b.usual.sent, others = forwarded & ~usual;
   if (usual != 0)

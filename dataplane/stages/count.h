@@ -13,6 +13,9 @@ namespace lb::stages {
 void count(const Batch& b, uint32_t n, uint64_t rx_bytes, WorkerState& w) noexcept;
 
 // The verdicts alone, of an engine whose batches are not always what came in by a port.
-void count_verdicts(const Batch& b, uint32_t n, WorkerState& w) noexcept;
+void count_verdicts(const Batch& b, uint32_t n, const Tally& w) noexcept;
+inline void count_verdicts(const Batch& b, uint32_t n, WorkerState& w) noexcept {
+  count_verdicts(b, n, w.tally());
+}
 
 }  // namespace lb::stages

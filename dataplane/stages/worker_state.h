@@ -21,11 +21,20 @@ inline uint64_t peek(const T& counter) noexcept {
   return __atomic_load_n(&counter, __ATOMIC_RELAXED);
 }
 
+// Where a worker counts: into a WorkerState, or into memory that others look at too.
+struct Tally {
+  uint64_t* counters;    // LB_COUNT_MAX
+  lb_traffic* services;  // by ServiceIndex
+  lb_traffic* backends;  // by BackendId
+};
+
 struct WorkerState {
   WorkerState() : services(LB_MAX_SERVICES), backends(LB_MAX_BACKENDS + 1) {}
   alignas(64) uint64_t counters[LB_COUNT_MAX] = {};
   std::vector<lb_traffic> services;  // by ServiceIndex, allocated once; counted when the egress queue took the packet
   std::vector<lb_traffic> backends;  // by BackendId
+
+  Tally tally() noexcept { return {counters, services.data(), backends.data()}; }
 };
 
 }  // namespace lb::stages

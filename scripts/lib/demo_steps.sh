@@ -72,11 +72,27 @@ demo_counters() {
     die "the verdicts do not sum up"
 }
 
+# Engine xdp only: the program is the kernel's, and goes on without lbd.
+demo_death() {
+  local pid said
+  title "lbd is killed: the kernel goes on with its program and its tables; lbctl says so; a new lbd takes over"
+  read -r pid _ <"$LAB_DIR/lbd.pid"
+  show kill -KILL "$pid"
+  tally c1 http://192.0.2.20/ "$requests"
+  said=$(lbctl stats 2>&1) && die "lbd still answers"
+  sed 's/^/   /' <<<"$said"
+  grep -q 'still forward' <<<"$said" || die "lbctl does not say that the program still forwards"
+  "$LBD_ROOT/scripts/lab" up --lbd
+  show lbctl engine show
+  tally c2 http://192.0.2.10/ "$requests"
+}
+
 demo_try() {
   title "Now try"
-  local run="sudo LBD_LAB=$LBD_LAB"
+  local run="sudo LBD_LAB=$LBD_LAB" again="scripts/demo --keep --no-build"
+  [[ $LAB_ENGINE == dpdk ]] || again+=" --engine xdp --mode ${LAB_ENGINE#xdp-}"
   cat <<END
-   sudo scripts/demo --keep --no-build            the same, and the lab stays up for these:
+   sudo $again            the same, and the lab stays up for these:
    $run scripts/lab status                how to talk to it
    $run scripts/lab exec c1 curl http://192.0.2.10/
    sudo $LAB_LBCTL -s $LAB_SOCKET backend show fe/b1

@@ -63,8 +63,10 @@ backend_ready() {
 
 # Undoes ipip on what comes from lbd, for the VIPs. Without a kernel module: a program on the interface.
 backend_decap() {
-  local arguments=() vip
+  local arguments=() vip node
+  for node in "${LAB_NODES[@]}"; do
+    arguments+=(--from "$(lab_address "$node/lan" 4)/32" --from "$(lab_address "$node/lan" 6)/128")
+  done
   for vip in "${LAB_VIPS[@]}"; do arguments+=(--vip "$vip"); done
-  in_host "$1" "$LAB_LBCTL" decap attach eth0 \
-    --from "$(lab_address lbd/lan 4)/32" --from "$(lab_address lbd/lan 6)/128" "${arguments[@]}"
+  in_host "$1" "$LAB_LBCTL" decap attach eth0 "${arguments[@]}"
 }

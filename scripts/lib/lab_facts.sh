@@ -16,7 +16,10 @@ LAB_SOCKET="$LAB_DIR/lbd.sock"
 
 LAB_CLIENTS=(c1 c2)
 LAB_BACKENDS=(b1 b2 b3 b4)
+LAB_NODES=(lbd) # with --fleet lbd2 too, see lab_fleet
 LAB_HOSTS=("${LAB_CLIENTS[@]}" r lbd sw "${LAB_BACKENDS[@]}")
+# Of lbd's links, at the far end: host and interface. What native XDP sends by a veth arrives only where there is a program, too.
+LAB_PEERS=(r@wan sw@lbd)
 declare -A LAB_WEIGHT=([b1]=100 [b2]=100 [b3]=50 [b4]=50)
 
 # host/interface -> addresses.
@@ -58,6 +61,18 @@ LAB_LINKS=(
   'b3@eth0 sw@b3 1600 1'
   'b4@eth0 sw@b4 1600 1'
 )
+
+# A second node: r spreads flows over both, by their addresses and ports.
+lab_fleet() {
+  LAB_NODES+=(lbd2)
+  LAB_HOSTS+=(lbd2)
+  LAB_PEERS+=(r@wan2 sw@lbd2)
+  LAB_LINKS+=('r@wan2 lbd2@wan 1500 2' 'lbd2@lan sw@lbd2 1600 2')
+  LAB_ADDR+=([r/wan2]='10.2.0.1/24 2001:db8:d::1/64' [lbd2/wan]='10.2.0.2/24 2001:db8:d::2/64' [lbd2/lan]='10.1.0.3/24 2001:db8:b::3/64')
+  LAB_GATEWAY+=([lbd2]='10.2.0.1 2001:db8:d::1')
+}
+# The folder of a node's lbd: configuration, socket, log, state.
+node_dir() { if [[ $1 == lbd ]]; then printf '%s' "$LAB_DIR"; else printf '%s/%s' "$LAB_DIR" "$1"; fi; }
 
 lab_ns() { printf '%s%s' "$LAB_PREFIX" "$1"; }
 # in_host HOST COMMAND...: runs the command in the namespace of the host.

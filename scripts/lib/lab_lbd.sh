@@ -1,23 +1,18 @@
-# The lab's lbd: its configuration, start and stop.
+# The lab's lbd, one a node: its configuration, start and stop. $1 is the node.
 # shellcheck shell=bash
 
 # Two pools over the same four servers, by their IPv4 and their IPv6 address, so that ipip meets every pair of families.
 lbd_write_config() {
-  cat >"$LAB_CONFIG" <<END
+  local dir
+  dir=$(node_dir "$1")
+  cat >"$dir/lbd.yaml" <<END
 version: 1
 daemon:
-  engine: dpdk
-  socket: $LAB_SOCKET
-  state-dir: $LAB_DIR/state
+  socket: $dir/lbd.sock
+  state-dir: $dir/state
   hash-key-file: $LAB_DIR/hash-key
   flows: 65536
-  dpdk:
-    workers: [0, 1]
-    huge-pages: off
-    idle: sleep
-    ports:
-      - {name: wan, device: wan, mtu: 1500}
-      - {name: lan, device: lan, mtu: 1600}
+$(engine_lines "$1")
 
 pools:
   fe:
@@ -43,26 +38,29 @@ lbd_pool_lines() {
 }
 
 lbd_up() {
-  ! process_alive "$LAB_DIR/lbd.pid" || return 0
-  mkdir -p "$LAB_DIR/state"
+  local dir ENTER
+  dir=$(node_dir "$1")
+  ! process_alive "$dir/lbd.pid" || return 0
+  mkdir -p "$dir/state"
+  engine_enter "$1"
   # Its own session: a Ctrl-C meant for the script is not meant for the daemon.
-  setsid ip netns exec "$(lab_ns lbd)" "$LAB_LBD" --config "$LAB_CONFIG" </dev/null >>"$LAB_DIR/lbd.log" 2>&1 9>&- &
-  process_write "$LAB_DIR/lbd.pid" $!
-  wait_until 30 lbd_settled || warn "lbd did not answer on $LAB_SOCKET within 30 s"
-  lbd_answers || {
-    tail -n 20 "$LAB_DIR/lbd.log" | sed 's/^/    /' >&2
-    process_stop "$LAB_DIR/lbd.pid" lbd
-    die "lbd did not come up; the end of its log is above"
+  setsid "${ENTER[@]}" "$LAB_LBD" --config "$dir/lbd.yaml" </dev/null >>"$dir/lbd.log" 2>&1 9>&- &
+  process_write "$dir/lbd.pid" $!
+  wait_until 30 lbd_settled "$dir" || warn "$1 did not answer on $dir/lbd.sock within 30 s"
+  lbd_answers "$dir" || {
+    tail -n 20 "$dir/lbd.log" | sed 's/^/    /' >&2
+    process_stop "$dir/lbd.pid" "$1"
+    die "$1 did not come up; the end of its log is above"
   }
 }
-lbd_answers() { [[ -S $LAB_SOCKET ]] && "$LAB_LBCTL" -s "$LAB_SOCKET" stats >/dev/null; }
+lbd_answers() { [[ -S $1/lbd.sock ]] && "$LAB_LBCTL" -s "$1/lbd.sock" stats >/dev/null; }
 # Ready, or dead: both end the wait.
-lbd_settled() { lbd_answers || ! process_alive "$LAB_DIR/lbd.pid"; }
-lbd_down() { process_stop "$LAB_DIR/lbd.pid" lbd; }
+lbd_settled() { lbd_answers "$1" || ! process_alive "$1/lbd.pid"; }
+lbd_down() { process_stop "$(node_dir "$1")/lbd.pid" "$1"; }
 
 # Where the lab's folder is on a disk, lbd keeps its flow tables in shared memory and leaves a link to them.
 lbd_forget_flows() {
   local tables
-  tables=$(readlink "$LAB_DIR/flows") || return 0
+  tables=$(readlink "$(node_dir "$1")/flows") || return 0
   [[ $tables != /dev/shm/lbd-* ]] || rm -rf "$tables"
 }

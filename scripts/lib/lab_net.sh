@@ -16,6 +16,7 @@ net_up() {
     net_addresses "$host"
   done
   net_switch
+  engine_peers
   net_vips
 }
 
@@ -28,7 +29,8 @@ net_sysctl() {
     net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
   )
   case $1 in
-    r) settings+=(net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1) ;;
+    # Of several ways, one by addresses and ports.
+    r) settings+=(net.ipv{4.ip_forward,6.conf.all.forwarding,4.fib_multipath_hash_policy,6.fib_multipath_hash_policy}=1) ;;
     sw) settings+=(net.ipv6.conf.default.disable_ipv6=1) ;;
     # A VIP on lo must not be answered for by ARP on the LAN: it belongs to lbd there.
     b*) settings+=("$key."{all,default}.{arp_ignore=1,arp_announce=2}) ;;
@@ -84,14 +86,22 @@ net_switch() {
 }
 
 net_vips() {
-  local host vip prefix
-  for prefix in "${LAB_VIP_PREFIXES[@]}"; do
-    ip -n "$(lab_ns r)" route add "$prefix" via "$(lab_address lbd/wan "$([[ $prefix == *:* ]] && echo 6 || echo 4)")"
-  done
+  local host vip
+  net_ways "${LAB_NODES[@]}"
   for host in "${LAB_BACKENDS[@]}"; do
     for vip in "${LAB_VIPS[@]}"; do
       echo "address add $vip dev lo $([[ $vip == *:* ]] && echo nodad)"
     done | ip -n "$(lab_ns "$host")" -batch -
+  done
+}
+
+# net_ways NODE...: r sends what is for a VIP to these.
+net_ways() {
+  local prefix node ways
+  for prefix in "${LAB_VIP_PREFIXES[@]}"; do
+    ways=()
+    for node in "$@"; do ways+=(nexthop via "$(lab_address "$node/wan" "$([[ $prefix == *:* ]] && echo 6 || echo 4)")"); done
+    ip -n "$(lab_ns r)" route replace "$prefix" "${ways[@]}"
   done
 }
 

@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2153
 
 lab_status() {
-  local host
+  local host node
   lab_complete || { say "The lab${LAB_NAME:+ $LAB_NAME} is down. Next: sudo scripts/lab up"; return 0; }
   say "The lab${LAB_NAME:+ $LAB_NAME} is up; folder $LAB_DIR"
   say
@@ -12,7 +12,7 @@ lab_status() {
   done
   say
   for host in "${LAB_BACKENDS[@]}"; do status_process "nginx of $host" "$LAB_DIR/$host/nginx.lab-pid"; done
-  status_process lbd "$LAB_DIR/lbd.pid"
+  for node in "${LAB_NODES[@]}"; do status_process "$node (engine $(engine_of "$node"))" "$(node_dir "$node")/lbd.pid"; done
   say "decapsulation on the backends: $([[ -e $LAB_DIR/decap ]] && echo attached || echo none)"
   say
   say "VIPs ${LAB_VIPS[*]}"
@@ -21,7 +21,7 @@ lab_status() {
   if process_alive "$LAB_DIR/lbd.pid"; then
     say "  sudo scripts/lab exec c1 curl -s http://192.0.2.10/"
     say "  sudo scripts/lab exec c2 curl -s 'http://[2001:db8:0:1::20]/'"
-    say "  sudo ${LAB_LBCTL#"$PWD"/} -s $LAB_SOCKET"
+    for node in "${LAB_NODES[@]}"; do say "  sudo ${LAB_LBCTL#"$PWD"/} -s $(node_dir "$node")/lbd.sock"; done
   else
     say "  sudo scripts/lab up --lbd"
   fi
@@ -50,6 +50,7 @@ status_process() {
 
 lab_env() {
   local host
+  printf 'LAB_ENGINE=%q\nLAB_NODES=%q\n' "$(engine_of lbd)" "${LAB_NODES[*]}"
   printf 'LAB_DIR=%q\nLAB_PREFIX=%q\nLAB_CONFIG=%q\nLAB_SOCKET=%q\nLAB_LBD=%q\nLAB_LBCTL=%q\n' \
     "$LAB_DIR" "$LAB_PREFIX" "$LAB_CONFIG" "$LAB_SOCKET" "$LAB_LBD" "$LAB_LBCTL"
   printf 'LAB_HOSTS=%q\nLAB_BACKENDS=%q\nLAB_CLIENTS=%q\nLAB_VIPS=%q\n' \

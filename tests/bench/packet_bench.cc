@@ -18,6 +18,7 @@
 #include "dataplane/dpdk/buffers.h"
 #include "dataplane/dpdk/device.h"
 #include "dataplane/dpdk/eal.h"
+#include "dataplane/flows/flow_clock.h"
 #include "tests/bench/phases.h"
 
 namespace lb::bench {
@@ -157,13 +158,13 @@ void count_instructions(Port port, const std::string& kind, bool tsc) {
     make_flows(port, world, *table, 3 * kCountedTable);
     const TrafficOptions strangers{.flows = 0, .first = 0x20000000u, .syn = true};
     auto forward = std::make_unique<Forward>(port, strangers, *world.ipip, &table->get());
-    forward->freeze(dpdk::flow_clock_ms());
+    forward->freeze(flows::flow_clock_ms());
     work = std::move(forward);
   } else if (kind == "forward") {
     table = std::make_unique<Table>(kCountedTable);
     make_flows(port, world, *table, kCountedFlows);
     auto forward = std::make_unique<Forward>(port, o, *world.ipip, &table->get());
-    forward->freeze(dpdk::flow_clock_ms());
+    forward->freeze(flows::flow_clock_ms());
     work = std::move(forward);
   } else {
     die(fmt::format("--count counts io, generator, macswap, forward or new, not '{}'", kind));

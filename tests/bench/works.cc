@@ -5,8 +5,8 @@
 #include <rte_prefetch.h>
 #include <x86intrin.h>
 
-#include "dataplane/dpdk/flow_clock.h"
 #include "dataplane/dpdk/tx.h"
+#include "dataplane/flows/flow_clock.h"
 #include "dataplane/stages/choose.h"
 #include "dataplane/stages/count.h"
 #include "dataplane/stages/flow.h"
@@ -111,7 +111,7 @@ Forward::Forward(Port port, const TrafficOptions& traffic, const model::Snapshot
 }
 
 uint32_t Forward::take() {
-  if (flows_ != nullptr) flows_->tick(frozen_ms_ != 0 ? frozen_ms_ : dpdk::flow_clock_ms(), nullptr);
+  if (flows_ != nullptr) flows_->tick(frozen_ms_ != 0 ? frozen_ms_ : flows::flow_clock_ms(), nullptr);
   dpdk::Arrival arrival;
   const uint32_t n = dpdk::receive(rx_, burst_, *batch_, arrival);
   stages::bump(state_.counters[LB_COUNT_RxPackets], arrival.packets);

@@ -7,8 +7,20 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from host import ENGINES, Host  # noqa: E402
 from lab import LBCTL, LBD, Lab  # noqa: E402
 from transfers import Servers, with_transfer_port  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "engines(name...): run with these engines only, not with each")
+
+
+def pytest_generate_tests(metafunc):
+    """One list of tests for every engine; pytest runs all of one engine before those of the next, so that they share its labs."""
+    if "engine" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("engines")
+        metafunc.parametrize("engine", only.args if only else ENGINES, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(items):
@@ -23,23 +35,33 @@ def binaries():
         assert path.exists(), f"{path} is not built: run scripts/build"
 
 
-@pytest.fixture(scope="module")
-def lab(binaries, request):
-    """A lab with lbd running on AF_XDP ports, two workers, one lab a module."""
-    it = Lab("e2e")
-    it.script("down")
-    it.script("up", "--lbd")
+@pytest.fixture(scope="session")
+def engine(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def lab(binaries, engine):
+    """A lab with lbd running: two queues of each interface, with dpdk AF_XDP ports and two workers."""
+    it = Lab("e2e", engine)
+    it.up("--lbd")
     yield it
     it.script("down")
 
 
-@pytest.fixture(scope="module")
-def lab_without_decap(binaries):
-    it = Lab("nodecap")
-    it.script("down")
-    it.script("up", "--lbd", "--no-decap")
+@pytest.fixture
+def lab_without_decap(binaries, engine):
+    it = Lab("nodecap", engine)
+    it.up("--lbd", "--no-decap")
     yield it
     it.script("down")
+
+
+@pytest.fixture
+def host(binaries, engine, tmp_path):
+    it = Host(engine, tmp_path)
+    yield it
+    it.stop()
 
 
 class FlowLab(Lab):
@@ -52,12 +74,11 @@ class FlowLab(Lab):
 
 
 @pytest.fixture(scope="session")
-def flow_lab(binaries):
-    it = FlowLab("flows")
-    it.script("down")
+def flow_lab(binaries, engine):
+    it = FlowLab("flows", engine)
     servers = None
     try:
-        it.script("up")
+        it.up()
         it.config.write_text(with_transfer_port(it.config.read_text()))
         it.start_lbd()
         servers = Servers(it)

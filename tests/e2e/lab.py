@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("LBD_BUILD", ROOT / "build"))
 LBD = BUILD / "dataplane" / "lbd"
 LBCTL = BUILD / "ctl" / "lbctl"
+PASS = BUILD / "xdp" / "pass.bpf.o"  # a program that passes everything to the kernel
 CLIENT = Path(__file__).with_name("client.py")
 # The reasons for which a packet is dropped, as docs/counters.md lists them.
 DROPS = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "counters.md").read_text().partition("## Drop reasons")[2].partition("\n## ")[0], re.M)
@@ -38,18 +39,36 @@ def forget_flows(folder):
         shutil.rmtree(link.readlink(), ignore_errors=True)
 
 
+def forget_pins(folder):
+    """Removes what an lbd with engine xdp, whose socket was in this folder, has left pinned: its program and its flow tables."""
+    pins = Path(folder) / "xdp"
+    if not pins.is_mount():
+        return
+    for link in pins.glob("link-*"):
+        link.unlink()
+    subprocess.run(["umount", pins], check=True)
+
+
+def entering(engine, ns):
+    """What in front of its command line runs lbd in a namespace. With engine xdp in our mount namespace: its pins outlive it there."""
+    return ["ip", "netns", "exec", ns] if engine == "dpdk" else ["nsenter", f"--net=/run/netns/{ns}", "--"]
+
+
 class Refused(AssertionError):
     """lbctl ended with another exit code than expected."""
 
 
 class Lab:
-    """One lab, by name; `up` is idempotent, so that tests of a module share one."""
+    """One lab, by name, and one lbd in it, which runs on a node of it; `up` is idempotent, so that tests share one."""
 
-    def __init__(self, name):
+    def __init__(self, name, engine="dpdk", node="lbd"):
         self.name = name
+        self.engine = engine  # dpdk, xdp-native, xdp-generic
+        self.node = node
+        self.queues = 1 if engine == "xdp-generic" else 2  # of wan, that packets come by
         self.env = dict(os.environ, LBD_LAB=name, LBD_BUILD=str(BUILD))
         self.prefix = f"lbd-{name}-"
-        self.dir = Path(f"/run/lbd-lab-{name}")
+        self.dir = Path(f"/run/lbd-lab-{name}") / ("" if node == "lbd" else node)
         self.socket = self.dir / "lbd.sock"
         self.config = self.dir / "lbd.yaml"
         self.state = self.dir / "state"
@@ -60,6 +79,12 @@ class Lab:
                               stdin=subprocess.DEVNULL)
         assert not check or done.returncode == 0, f"scripts/lab {' '.join(args)}:\n{done.stdout}{done.stderr}{self.log()}"
         return done
+
+    def up(self, *args):
+        """Takes down what there is of it, and builds it anew."""
+        self.script("down")
+        engine, _, mode = self.engine.partition("-")
+        self.script("up", "--engine", engine, *(["--mode", mode] if mode else []), *args)
 
     def log(self):
         path = self.dir / "lbd.log"
@@ -90,6 +115,11 @@ class Lab:
     def totals(self):
         return self.json("stats", "workers")["totals"]
 
+    def received(self):
+        """Packets by worker. The first two are wan's queues with either engine; with xdp lan's and the exception path's come after them.
+        In generic mode a veth tells no queue, and everything counts as received on the first."""
+        return [w["counters"]["rx_packets"] for w in self.json("stats", "workers")["workers"]]
+
     def counters_sum(self):
         """Every worker's verdicts add up to what it received; lbd says so itself, we count again."""
         answer = self.json("stats", "workers")
@@ -115,8 +145,8 @@ class Lab:
         """Starts lbd in its namespace, as our child, and returns when it answers; nothing else of the lab is touched."""
         self.state.mkdir(exist_ok=True)
         with open(self.dir / "lbd.log", "a", encoding="utf-8") as log:
-            self.daemon = self.popen("lbd", LBD, "--config", self.config, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                     start_new_session=True)
+            self.daemon = subprocess.Popen([*entering(self.engine, self.prefix + self.node), LBD, "--config", self.config],
+                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         started = Path(f"/proc/{self.daemon.pid}/stat").read_text().rpartition(")")[2].split()[19]
         (self.dir / "lbd.pid").write_text(f"{self.daemon.pid} {started}\n")
 

@@ -55,8 +55,17 @@ FLOWS = [
 ]
 
 
+def forwarding(lab, answer):
+    """The workers' counters, without those that stand still with dpdk only: frames of the lab's background (ND, ARP) do not reach the
+    filter there, and are punted by the program of xdp."""
+    background = () if lab.engine == "dpdk" else ("rx_packets", "rx_bytes", "punted")
+    return [{k: v for k, v in w["counters"].items() if k not in background} for w in answer["workers"]]
+
+
 def test_explain_equals_what_the_datapath_did_for_ten_thousand_flows(lab):
     """After weight changes, both families, both workers; and explaining counts nothing."""
+    # A former connection with the same addresses and ports may be known to the other worker.
+    lab.lbctl("flow", "flush", "--all")
     lab.lbctl("backend", "set", "fe/b3", "--weight", "170", *RESHUFFLE)
     lab.lbctl("backend", "set", "fe6/b4", "--weight", "20")
     try:
@@ -75,10 +84,9 @@ def test_explain_equals_what_the_datapath_did_for_ten_thousand_flows(lab):
         after = lab.json("stats", "workers")
         wrong = [(line, r["backend"], a) for line, r, a in zip(lines, results, answers) if a["backend"]["name"] != r["backend"]]
         assert len(answers) == 10000 and wrong == [], f"{len(wrong)} differ, the first: {wrong[0]}"
-        # Background frames of the lab (ND, ARP) never reach lbd's filter, so the counters stand still.
-        assert [w["counters"] for w in before["workers"]] == [w["counters"] for w in after["workers"]]
+        assert forwarding(lab, before) == forwarding(lab, after)
         assert services_before == lab.json("stats", "services")
-        assert all(w["counters"]["rx_packets"] > 0 for w in after["workers"])
+        assert all(packets > 0 for packets in lab.received()[:lab.queues])
     finally:
         lab.lbctl("backend", "set", "fe/b3", "--weight", "50", *RESHUFFLE)
         lab.lbctl("backend", "set", "fe6/b4", "--weight", "50")

@@ -9,7 +9,8 @@ import json
 import subprocess
 
 import pytest
-from lab import LBCTL, LBD, TOOLS, forget_flows, wait_for
+from host import engine_lines
+from lab import LBCTL, LBD, PASS, TOOLS, entering, forget_flows, forget_pins, wait_for
 
 NS, GATEWAY = "lbd-flood", "lbd-flood-gw"
 CAPACITY, TIMES, FLOWS = 65536, 10, 10000
@@ -23,7 +24,7 @@ daemon:
   state-dir: {dir}/state
   hash-key-file: {dir}/hash-key
   flows: {flows}
-  dpdk: {{workers: [0, 1], huge-pages: off, ports: [{{name: up, device: up0}}]}}
+  {engine}
 pools:
   fe:
     backends:
@@ -55,15 +56,19 @@ def remove_namespaces():
 class Flooded:
     """lbd and the tool that floods it."""
 
-    def __init__(self, folder, flows):
+    def __init__(self, engine, folder, flows):
+        self.engine = engine
         self.dir, self.process, self.tool = folder, None, None
         (folder / "state").mkdir()
         self.flows = flows
         self.write_config()
         remove_namespaces()
         subprocess.run(["bash", "-c", NET], check=True, capture_output=True, text=True)
+        if engine == "xdp-native":
+            # What native XDP sends by a veth arrives only where there is a program, too.
+            subprocess.run(["ip", "-n", GATEWAY, "link", "set", "dev", "up0", "xdpdrv", "obj", PASS, "sec", "xdp"], check=True)
         with open(folder / "log", "w", encoding="utf-8") as log:
-            self.process = subprocess.Popen(["ip", "netns", "exec", NS, LBD, "--config", folder / "lbd.yaml"], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([*entering(engine, NS), LBD, "--config", folder / "lbd.yaml"], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
         wait_for("lbd answers", lambda: self.process.poll() is not None or self.lbctl("stats", check=False).returncode == 0, 30)
         assert self.process.poll() is None, (folder / "log").read_text()
@@ -74,7 +79,7 @@ class Flooded:
 
     def write_config(self, zero=()):
         backends = "\n".join(f"      - {{name: {n}, address: {a}, weight: {0 if n in zero else 100}}}" for n, a in BACKENDS.items())
-        (self.dir / "lbd.yaml").write_text(CONFIG.format(dir=self.dir, flows=self.flows, backends=backends))
+        (self.dir / "lbd.yaml").write_text(CONFIG.format(dir=self.dir, flows=self.flows, engine=engine_lines(self.engine), backends=backends))
 
     def close(self):
         if self.tool:
@@ -85,6 +90,7 @@ class Flooded:
             self.process.terminate()
             self.process.wait(timeout=20)
         forget_flows(self.dir)
+        forget_pins(self.dir)
         remove_namespaces()
 
     def lbctl(self, *args, check=True, stdin=None):
@@ -131,11 +137,11 @@ class Flooded:
 
 
 @pytest.fixture
-def flooded(binaries, tmp_path):
+def flooded(binaries, engine, tmp_path):
     running = []
 
     def start(flows):
-        running.append(Flooded(tmp_path, flows))
+        running.append(Flooded(engine, tmp_path, flows))
         return running[0]
 
     yield start
@@ -163,9 +169,10 @@ def elsewhere(it):
     return sum((a.get("chosen") or a["backend"])["address"] != b for a, b in zip(answers, it.ask("backends")))
 
 
-def test_no_flood_moves_an_established_flow(flooded):
+def test_no_flood_moves_an_established_flow(flooded, engine):
     """Each pool change moves more than a fifth of the slots, in the middle of the flood."""
-    it = flooded(CAPACITY)
+    # In generic mode a veth tells no queue: all flows are in the table of the first, which has its share of the room.
+    it = flooded(CAPACITY * (2 if engine == "xdp-generic" else 1))
     it.establish()
     names = list(BACKENDS)
     for i, kind in enumerate(KINDS):

@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+import pytest
 from test_flow_restart import TRANSFERS, pin, unbroken
 from transfers import Changes, Transfers
 
@@ -26,10 +27,8 @@ def steer(lab, queue):
         lab.run("r", "sh", "-c", f"echo {cpu_mask(everyone) if q == queue else 0} >{where}")
 
 
-def received(lab):
-    return [w["counters"]["rx_packets"] for w in lab.json("stats", "workers")["workers"]]
-
-
+# In generic mode a veth tells no queue: the kernel counts everything as received on queue 0.
+@pytest.mark.engines("dpdk", "xdp-native")
 def test_a_flow_on_another_queue_keeps_its_backend(flow_lab):
     """Half of the transfers meet another worker each time, which has never seen them: it finds them in the other's table."""
     seed = random.randrange(1 << 32)
@@ -42,9 +41,9 @@ def test_a_flow_on_another_queue_keeps_its_backend(flow_lab):
             for queue in (0, 1, None):
                 steer(flow_lab, queue)
                 unbroken(transfers)  # what was under way has arrived
-                start = received(flow_lab)
+                start = flow_lab.received()
                 unbroken(transfers)
-                got = [b - a for a, b in zip(start, received(flow_lab))]
+                got = [b - a for a, b in zip(start, flow_lab.received())]
                 print(f"queue {queue}: workers received {got}")
                 assert sum(got) > 0 and (queue is None or got[1 - queue] == 0), f"queue {queue}: {got}"
                 changes.one()

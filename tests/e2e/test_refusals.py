@@ -11,20 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from lab import LBCTL, LBD, forget_flows, wait_for
+from host import good_config
+from lab import LBCTL
 
-GOOD = """version: 1
-daemon:
-  socket: {dir}/lbd.sock
-  state-dir: {dir}/state
-  hash-key-file: {dir}/hash-key
-  flows: 4096
-  dpdk: {{workers: [0], huge-pages: off, ports: [{{name: a, device: {device}}}]}}
-pools:
-  fe: {{backends: [{{name: b1, address: 10.9.0.11}}, {{name: b2, address: 10.9.0.12, weight: 50}}]}}
-services:
-  web: {{listen: ["192.0.2.10:80/tcp"], pool: fe, forward: ipip}}
-"""
+pytestmark = pytest.mark.engines("dpdk")
+EACH = pytest.mark.engines("dpdk", "xdp-native")
 
 
 def check(path):
@@ -58,7 +49,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_config_check_names_file_line_value_and_rule(tmp_path, binaries, name):
     old, new, words = BAD[name]
-    text = GOOD.format(dir=tmp_path, device="eth0")
+    text = good_config(tmp_path, "eth0")
     if name == "slotless backend":
         text = text.replace("name: b1, address: 10.9.0.11", "name: b1, address: 10.9.0.11, weight: 1000").replace("pool: fe,", "pool: fe, table-size: 251,")
     assert old in text
@@ -73,7 +64,7 @@ def test_config_check_names_file_line_value_and_rule(tmp_path, binaries, name):
 
 
 def test_config_check_needs_no_root_daemon_or_nic(tmp_path, binaries):
-    text = GOOD.format(dir=tmp_path, device="nosuch0")
+    text = good_config(tmp_path, "nosuch0")
     nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set", "-all", "--inh-caps", "-all"]
     # The checkout may be closed to others: copied to where everybody may read.
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
@@ -83,73 +74,14 @@ def test_config_check_needs_no_root_daemon_or_nic(tmp_path, binaries):
         good.write_text(text)
         done = subprocess.run([*nobody, lbctl, "config", "check", good], capture_output=True, text=True)
         judged = subprocess.run([*nobody, lbctl, "config", "check", "--host", good], capture_output=True, text=True)
-        good.write_text(GOOD.format(dir=tmp_path, device="lo"))
+        good.write_text(good_config(tmp_path, "lo"))
         fit = subprocess.run([*nobody, lbctl, "config", "check", "--host", good], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert judged.returncode == 1 and "'nosuch0' is no network interface here" in judged.stdout, judged.stdout + judged.stderr
     assert fit.returncode == 0 and fit.stdout.endswith("this host has what it needs\n"), fit.stdout + fit.stderr
 
 
-class Host:
-    """A namespace with a veth `up0`, and an lbd that is started by hand."""
-
-    def __init__(self, tmp_path):
-        self.ns, self.dir = f"lbd-refuse-{os.getpid()}", tmp_path
-        subprocess.run(["ip", "netns", "add", self.ns], check=True)
-        subprocess.run(["ip", "-n", self.ns, "link", "add", "up0", "type", "veth", "peer", "name", "up1"], check=True)
-        for link in ("lo", "up0", "up1"):
-            subprocess.run(["ip", "-n", self.ns, "link", "set", link, "up"], check=True)
-        subprocess.run(["ip", "-n", self.ns, "addr", "add", "10.9.0.1/24", "dev", "up0"], check=True)
-        (tmp_path / "state").mkdir(exist_ok=True)
-        self.processes = []
-
-    def config(self, device="up0", **replace):
-        text = GOOD.format(dir=self.dir, device=device)
-        for old, new in replace.items():
-            text = text.replace(old, new)
-        path = self.dir / "lbd.yaml"
-        path.write_text(text)
-        return path
-
-    def start(self, config, prefix=()):
-        log = open(self.dir / "log", "a")
-        process = subprocess.Popen(["ip", "netns", "exec", self.ns, *prefix, LBD, "--config", config], stdout=log, stderr=log,
-                                   stdin=subprocess.DEVNULL)
-        self.processes.append(process)
-        return process
-
-    def refused(self, config, prefix=()):
-        """Starts lbd, which must end by itself with an error, and returns what it said."""
-        before = (self.dir / "log").stat().st_size if (self.dir / "log").exists() else 0
-        process = self.start(config, prefix)
-        assert process.wait(timeout=30) != 0
-        return (self.dir / "log").read_text()[before:]
-
-    def lbctl(self, *args):
-        return subprocess.run([LBCTL, "-s", self.dir / "lbd.sock", *args], capture_output=True, text=True, timeout=30)
-
-    def ready(self, process):
-        wait_for("lbd answers", lambda: process.poll() is not None or self.lbctl("stats").returncode == 0, 30)
-        assert process.poll() is None, (self.dir / "log").read_text()
-
-    def stop(self):
-        for process in self.processes:
-            if process.poll() is None:
-                process.terminate()
-        for process in self.processes:
-            process.wait(timeout=20)
-        for folder in (self.dir, *filter(Path.is_dir, self.dir.iterdir())):
-            forget_flows(folder)
-        subprocess.run(["ip", "netns", "del", self.ns], check=True)
-
-
-@pytest.fixture
-def host(tmp_path, binaries):
-    it = Host(tmp_path)
-    yield it
-    it.stop()
-
-
+@EACH
 def test_no_such_device(host):
     said = host.refused(host.config("nosuch0"))
     assert "nosuch0" in said and "no" in said.lower()
@@ -160,13 +92,14 @@ def test_pci_address_of_nothing(host):
     assert "there is no PCI device 0000:3b:00.0 here" in said and "lspci" in said
 
 
+@EACH
 def test_device_busy_names_it(host):
     first = host.start(host.config())
     host.ready(first)
     other = host.dir / "other"
     (other / "state").mkdir(parents=True)
     second = other / "lbd.yaml"
-    second.write_text(GOOD.format(dir=other, device="up0"))
+    second.write_text(good_config(other, "up0", host.engine))
     said = host.refused(second)
     assert "up0" in said and ("busy" in said or "already" in said), said
     assert host.lbctl("stats").returncode == 0, "the first one still works"
@@ -222,6 +155,7 @@ def test_config_check_does_not_disturb_an_lbd_that_runs(host):
     assert process.poll() is None and host.lbctl("stats").returncode == 0
 
 
+@EACH
 def test_no_permission(host):
     os.chmod(host.dir, 0o777)
     config = host.config()
@@ -236,6 +170,7 @@ def test_daemon_not_running(host):
     assert "lbd.sock" in done.stderr and done.stdout == ""
 
 
+@EACH
 def test_socket_of_a_live_daemon_and_stale_socket(host):
     first = host.start(host.config())
     host.ready(first)

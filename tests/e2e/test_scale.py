@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from lab import LBCTL, LBD, forget_flows, wait_for
+from host import engine_lines
+from lab import LBCTL, LBD, entering, forget_flows, forget_pins, wait_for
 
 APPLY_S, CHANGE_S, ANSWER_S = 5.0, 0.1, 0.3
 
@@ -28,7 +29,7 @@ def document(tmp_path):
 
 
 @pytest.fixture
-def big(tmp_path, binaries):
+def big(tmp_path, binaries, engine):
     ns, gateway = "lbd-scale", "lbd-scale-gw"
     for name in (ns, gateway):
         subprocess.run(["ip", "netns", "del", name], capture_output=True)
@@ -45,10 +46,10 @@ daemon:
   socket: {tmp_path}/lbd.sock
   state-dir: {tmp_path}/state
   hash-key-file: {tmp_path}/hash-key
-  dpdk: {{workers: [0, 1], huge-pages: off, ports: [{{name: up, device: up0}}]}}
+  {engine_lines(engine)}
 """)
     log = open(tmp_path / "log", "w")
-    process = subprocess.Popen(["ip", "netns", "exec", ns, LBD, "--config", config], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen([*entering(engine, ns), LBD, "--config", config], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def lbctl(*args):
         start = time.monotonic()
@@ -61,10 +62,12 @@ daemon:
     process.terminate()
     process.wait(timeout=20)
     forget_flows(tmp_path)
+    forget_pins(tmp_path)
     for name in (ns, gateway):
         subprocess.run(["ip", "netns", "del", name], check=True)
 
 
+@pytest.mark.engines("dpdk", "xdp-native")
 def test_a_thousand_services_twenty_thousand_backends(big, tmp_path):
     path = document(tmp_path)
     done, apply_s = big("config", "apply", path)

@@ -41,15 +41,16 @@ class Servers:
 class Transfers:
     """Live connections from a client; a with statement ends them, whatever became of them."""
 
-    def __init__(self, lab, count, host="c1"):
+    def __init__(self, lab, count, host="c1", piece_ms=PIECE_MS, backends=BACKENDS):
+        """All backends named are to answer, and no other."""
         self.lab = lab
         self.process = lab.popen(host, TOOLS / "transfer_client", PATIENCE_S, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         ways = [(vip, mode) for vip in VIPS for mode in "du"]
         for i, (vip, mode) in enumerate(ways):
             n = count // len(ways) + (i < count % len(ways))
-            opened = self.ask(f"open {n} {mode} {PIECE_MS} {vip} {PORT}")
+            opened = self.ask(f"open {n} {mode} {piece_ms} {vip} {PORT}")
         assert opened["states"] == {"live": count}, opened
-        assert set(opened["backends"]) == set(BACKENDS), opened
+        assert set(opened["backends"]) == set(backends), opened
 
     def __enter__(self):
         return self

@@ -1,7 +1,7 @@
 // How many flows a table really holds: as many as configured, and the latest of a flood of new ones.
 #include <gtest/gtest.h>
 
-#include "dataplane/dpdk/flow_file.h"
+#include "dataplane/flows/flow_shape.h"
 #include "tests/property/flow_world.h"
 
 namespace lb::property {
@@ -22,7 +22,7 @@ constexpr uint32_t kFlows = 1048576;
 // SYNs of flows first, first + 1, ...; as many at once as a batch holds, `per_ms` a millisecond.
 class Flood {
  public:
-  explicit Flood(uint32_t flows) : memory_(dpdk::flow_lines(flows, 1)) {
+  explicit Flood(uint32_t flows) : memory_(flows::flow_lines(flows, 1)) {
     tracker_ = stages::FlowTracker(memory_.view(), {}, counters_.data());
     tracker_.tick(now_, nullptr);
   }

@@ -150,10 +150,26 @@ def twin_addresses(wan=LBD_WAN):
     ip([f"route replace {vip} via {wan[is6(vip)]}" for vip in VIPS], "r")
 
 
-def configuration(folder, devices, services=None, huge_pages="on", mtu=None):
-    """lbd's, for ports wan and lan on these devices; two workers."""
+def dpdk_lines(devices, huge_pages, mtu):
+    """Of `daemon`: two workers."""
     ports = "\n".join(f'      - {{name: {name}, device: "{device}", mtu: {mtu or (1500 if name == "wan" else 1600)}}}'
                       for name, device in devices.items())
+    return f"""  engine: dpdk
+  dpdk:
+    workers: [0, 1]
+    huge-pages: {huge_pages}
+    idle: sleep
+    ports:
+{ports}"""
+
+
+def xdp_lines(devices):
+    return "  engine: xdp\n  xdp:\n    interfaces:\n" + "\n".join(f"      - {{name: {name}, mode: {mode}}}" for name, mode in devices.items())
+
+
+def configuration(folder, devices, services=None, huge_pages="on", mtu=None, engine="dpdk"):
+    """lbd's, for ports wan and lan on these devices; with engine xdp interfaces of these modes."""
+    daemon = dpdk_lines(devices, huge_pages, mtu) if engine == "dpdk" else xdp_lines(devices)
     pools = "\n".join(f"  fe{family}:\n    backends:\n" + "\n".join(
         f'      - {{name: {b}, address: "{backend_address(b, family)}", weight: {w}}}' for b, w in BACKENDS.items()) for family in (4, 6))
     texts = "\n".join("  %s: {listen: [%s], pool: fe%d, forward: %s}" % (
@@ -161,17 +177,11 @@ def configuration(folder, devices, services=None, huge_pages="on", mtu=None):
         for name, (vips, family, mode) in (services or SERVICES).items())
     return f"""version: 1
 daemon:
-  engine: dpdk
   socket: {folder}/lbd.sock
   state-dir: {folder}/state
   hash-key-file: {folder}/hash-key
   flows: 65536
-  dpdk:
-    workers: [0, 1]
-    huge-pages: {huge_pages}
-    idle: sleep
-    ports:
-{ports}
+{daemon}
 pools:
 {pools}
 services:

@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER))
 
 # In this order: those that take the standard lbd as it is come first.
-MODULES = ["forward", "ipvs", "rss", "exception", "bpf", "bifurcated", "port_bind"]
+MODULES = ["forward", "ipvs", "rss", "exception", "bpf", "bifurcated", "port_bind", "xdp"]
 
 
 def tests():

@@ -187,12 +187,12 @@ TEST_F(ControllerTest, ARefusedPublicationLeavesTheOldState) {
   EXPECT_TRUE(control_.change({weight(1)}, options()));
 }
 
-TEST_F(ControllerTest, LateWorkersAreNamedByCore) {
+TEST_F(ControllerTest, LateWorkersAreNamed) {
   start();
   engine_.late = {net::WorkerId{1}};
   auto result = control_.change({weight(1)}, options());
   ASSERT_TRUE(result);
-  EXPECT_EQ(result->late_workers, std::vector<uint32_t>{3});
+  EXPECT_EQ(result->late_workers, std::vector<std::string>{"core 3"});
 }
 
 TEST_F(ControllerTest, TopologyChangesMakeGenerationsNotRevisions) {

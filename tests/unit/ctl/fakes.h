@@ -99,6 +99,14 @@ class FakeFlowTables : public model::FlowTables {
 
 class FakeEngine : public model::Engine {
  public:
+  FakeEngine() {
+    for (uint16_t i = 0; i < worker_counters.size(); i++) {
+      model::WorkerCounters& w = worker_counters[i];
+      w.worker = net::WorkerId(i);
+      w.core = 2u + i;
+      w.name = "core " + std::to_string(*w.core);
+    }
+  }
   net::Result<model::PublishReport> publish(std::shared_ptr<const model::Snapshot> snapshot) override {
     if (on_publish) on_publish();
     if (refuse) return net::Error{net::Code::kInternal, "the engine refused"};
@@ -132,8 +140,9 @@ class FakeEngine : public model::Engine {
     return {p};
   }
   model::TrafficCounters traffic() override { return counted; }
-  // The first backend of the first slot, with what an engine tells besides.
   model::FlowTables* flows() override { return tables; }
+  model::EngineFacts facts() override { return told; }
+  // The first backend of the first slot, with what an engine tells besides.
   net::Result<model::Explanation> explain(const model::ExplainRequest& request) override {
     model::Explanation e;
     e.generation = published->generation;
@@ -168,6 +177,7 @@ class FakeEngine : public model::Engine {
   std::vector<net::WorkerId> late;
   std::vector<model::WorkerCounters> worker_counters = std::vector<model::WorkerCounters>(2);
   model::TrafficCounters counted;
+  model::EngineFacts told;
 };
 
 // Everything is on link behind port 0, but for what `why` names.

@@ -215,7 +215,7 @@ TEST(CommandLine, VersionNamesTheProtocol) {
 
 TEST(CommandLine, LateWorkersAreDoneInPart) {
   json late = kChange;
-  late["late_workers"] = {3};
+  late["late_workers"] = {"core 3"};
   FakeDaemon daemon(FakeDaemon::always(late));
   const Outcome run = lbctl({"-s", daemon.socket(), "service", "remove", "web"});
   EXPECT_EQ(run.exit, kInPart);

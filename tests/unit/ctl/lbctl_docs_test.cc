@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "ctl/cmd_decap.h"
+#include "ctl/cmd_engine.h"
 #include "ctl/cmd_port.h"
 #include "ctl/command_line.h"
 #include "ctl/nic_host.h"
@@ -27,15 +28,23 @@ class NoDecapsulation : public model::Decapsulation {
   net::Result<model::DecapState> show(const std::string&) override { return net::Error{}; }
 };
 
+class NoOrphans : public model::Orphans {
+ public:
+  net::Result<model::OrphanState> show(const std::string&) override { return net::Error{}; }
+  net::Result<model::OrphanState> detach(const std::string&, model::Force, model::Run) override { return net::Error{}; }
+};
+
 struct CommandLine {
   std::istringstream in;
   std::ostringstream out;
   NoDecapsulation decap;
+  NoOrphans orphans;
   Session session{Streams{in, out, out}};
   LinuxHost host;  // only parsing happens here
   PortTools tools{host};
   std::unique_ptr<CLI::App> app =
       make_command_line(session, {[this](CLI::App& to, Session& s) { add_port_commands(to, s, tools); },
+                                  [this](CLI::App& to, Session& s) { add_engine_commands(to, s, orphans); },
                                   [this](CLI::App& to, Session& s) { add_decap_commands(to, s, decap); }});
 };
 

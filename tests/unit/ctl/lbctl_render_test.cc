@@ -24,6 +24,8 @@ const std::map<std::string, TextView> kViews = {
     {"service", view_service},
     {"ports", view_ports},
     {"port", view_port},
+    {"engine", view_engine},
+    {"engine_detach", view_engine_detach},
     {"port_bind", view_port_bind},
     {"port_confirm", view_port_confirm},
     {"port_unbind", view_port_unbind},

@@ -262,10 +262,6 @@ TEST_F(MethodsTest, StatsSumAndNameEverything) {
 }
 
 TEST_F(MethodsTest, PortsTellWhoPollsWhichQueue) {
-  for (uint16_t i = 0; i < 2; i++) {
-    engine_.worker_counters[i].worker = net::WorkerId(i);
-    engine_.worker_counters[i].core = 2u + i;
-  }
   const Json port = result("port.list")["ports"][0];
   Json shown = result("port.show", {{"name", "wan"}});
   EXPECT_EQ(port, shown);
@@ -273,11 +269,70 @@ TEST_F(MethodsTest, PortsTellWhoPollsWhichQueue) {
   EXPECT_EQ(port["dispatch"], "rss");
   EXPECT_EQ(port["twin"], "");
   EXPECT_EQ(port["to_kernel"], nullptr);
-  EXPECT_EQ(port["rx_queues"][0],
-            Json({{"queue", 0}, {"worker", 1}, {"core", 3}, {"packets", 7}, {"bytes", 420}, {"lost", 1}}));
-  for (const char* key : {"worker", "core", "packets", "bytes", "lost"}) EXPECT_EQ(port["rx_queues"][1][key], nullptr);
+  EXPECT_EQ(port["rx_queues"][0], Json({{"queue", 0},
+                                        {"worker", 1},
+                                        {"worker_name", "core 3"},
+                                        {"core", 3},
+                                        {"packets", 7},
+                                        {"bytes", 420},
+                                        {"lost", 1}}));
+  for (const char* key : {"worker", "worker_name", "core", "packets", "bytes", "lost"})
+    EXPECT_EQ(port["rx_queues"][1][key], nullptr);
   EXPECT_EQ(port["tx_queues"], Json::array());
   EXPECT_EQ(refusal("port.show", {{"name", "nosuch"}}).first, "not_found");
+}
+
+// Workers of engine xdp are queues: known by name, on no core of their own.
+TEST_F(MethodsTest, EngineTellsProgramsAndWorkers) {
+  engine_.told.name = "xdp";
+  engine_.told.platform = "Linux 6.1.0";
+  engine_.told.heartbeat_ms = 40;
+  engine_.told.orphan_after_s = 60;
+  engine_.told.flow_bytes = 4096;
+  engine_.told.programs = {{.port = net::PortId(0),
+                            .interface = "eth0",
+                            .mode = model::XdpMode::kGeneric,
+                            .id = 412,
+                            .instructions = 0,
+                            .queues = 1,
+                            .adopted = true}};
+  engine_.worker_counters[0].core.reset();
+  engine_.worker_counters[0].name = "eth0/0";
+  const Json shown = result("engine.show");
+  EXPECT_EQ(shown["engine"], "xdp");
+  EXPECT_EQ(shown["platform"], "Linux 6.1.0");
+  EXPECT_EQ(shown["daemon"], true);
+  EXPECT_EQ(shown["pid"], getpid());
+  EXPECT_EQ(shown["heartbeat_ms"], 40);
+  EXPECT_EQ(shown["orphan_after_s"], 60);
+  EXPECT_EQ(shown["huge_pages"], nullptr);
+  EXPECT_EQ(shown["flow_bytes"], 4096);
+  EXPECT_EQ(shown["programs"], Json({{{"port", 0},
+                                      {"interface", "eth0"},
+                                      {"mode", "generic"},
+                                      {"program", 412},
+                                      {"instructions", nullptr},
+                                      {"queues", 1},
+                                      {"adopted", true}}}));
+  EXPECT_EQ(shown["workers"][0]["name"], "eth0/0");
+  EXPECT_EQ(shown["workers"][0]["core"], nullptr);
+  EXPECT_EQ(shown["workers"][1]["core"], 3);
+  engine_.told.orphan_after_s = 0;  // never
+  EXPECT_EQ(result("engine.show")["orphan_after_s"], nullptr);
+  const Json workers = result("stats.workers")["workers"];
+  EXPECT_EQ(workers[0]["name"], "eth0/0");
+  EXPECT_EQ(workers[0]["core"], nullptr);
+  EXPECT_EQ(workers[1]["name"], "core 3");
+}
+
+TEST_F(MethodsTest, SilentHeartbeatIsAProblem) {
+  engine_.told.heartbeat_ms = 2000;
+  EXPECT_EQ(result("summary")["problems"], Json::array());
+  engine_.told.heartbeat_ms = 7000;
+  const Json problems = result("summary")["problems"];
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_NE(problems[0].get<std::string>().find("no sign of life from lbd for 7 s"), std::string::npos);
+  EXPECT_NE(problems[0].get<std::string>().find("daemon.orphan-after (60s)"), std::string::npos);
 }
 
 TEST_F(MethodsTest, SummaryPutsBadNewsFirst) {

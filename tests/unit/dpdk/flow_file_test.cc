@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "dataplane/dpdk/flow_header.h"
+#include "dataplane/flows/flow_clock.h"
 #include "dataplane/model/config.h"
 
 namespace lb::dpdk {
@@ -39,8 +40,8 @@ class FlowFileTest : public testing::Test {
     line.tag[3] = static_cast<uint16_t>(hash);
     line.tag2[3] = static_cast<uint16_t>(hash >> 16);
     line.backend[3] = backend;
-    line.state[3] = lb_flow_state(LB_FLOW_ESTABLISHED, flow_clock_ms());
-    t.heartbeat->now_ms = flow_clock_ms();
+    line.state[3] = lb_flow_state(LB_FLOW_ESTABLISHED, flows::flow_clock_ms());
+    t.heartbeat->now_ms = flows::flow_clock_ms();
   }
   static uint16_t backend_of(const stages::FlowTable& t, uint64_t hash) {
     const lb_flow_line& line = t.lines[lb_flow_first_line(hash, t.count)];

@@ -8,6 +8,7 @@
 
 #include "dataplane/dpdk/flow_tables.h"
 #include "dataplane/dpdk/rcu.h"
+#include "dataplane/flows/flow_clock.h"
 #include "tests/property/flow_world.h"
 
 namespace lb::dpdk {
@@ -50,7 +51,7 @@ void work(uint32_t number, FlowTables& tables, Readers& readers, const Published
   stages::FlowTracker tracker(tables.of(number), tables.others_of(number), counters.data());
   property::Random random(number);
   readers.online(number);
-  uint64_t now = flow_clock_ms();
+  uint64_t now = flows::flow_clock_ms();
   for (uint32_t round = 0; round < kRounds; round++) {
     readers.quiescent(number);
     FlowWorld& world = const_cast<FlowWorld&>(*published.read());

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 
+#include "dataplane/flows/flow_clock.h"
 #include "tests/property/flow_world.h"
 
 namespace lb::dpdk {
@@ -80,7 +81,7 @@ class FlowTablesTest : public testing::Test {
   std::unique_ptr<FlowTables> tables_;
   std::vector<uint64_t> counters_ = std::vector<uint64_t>(LB_COUNT_MAX);
   std::vector<stages::FlowTracker> trackers_;
-  uint64_t now_ = flow_clock_ms();
+  uint64_t now_ = flows::flow_clock_ms();
   std::vector<uint16_t> before_;
 };
 

@@ -224,7 +224,27 @@ const std::vector<BadCase> kBadValues = {
     {"version: 1\npools: {fe: {}}\nservices: {web: {listen: [192.0.2.1:80/tcp], pool: fo}}\n",
      {"3:52: services.web.pool: there is no pool 'fo'; did you mean fe?"}},
     {"version: 1\ndaemon: {engine: xdp, dpdk: {workers: [1], ports: [{name: a, device: eth0}]}}\n",
-     {"2:18: daemon.engine: engine `xdp` is not in this version"}},
+     {"2:9: daemon.xdp.interfaces: no interfaces: name at least one"}},
+    {"version: 1\ndaemon: {engine: xdp, xdp: {interfaces: []}}\n",
+     {"2:41: daemon.xdp.interfaces: no interfaces: name at least one"}},
+    {"version: 1\ndaemon: {engine: af_packet, xdp: {interfaces: [{name: eth0}]}}\n",
+     {"2:18: daemon.engine: unknown engine 'af_packet'; it is one of: dpdk, xdp"}},
+    {"version: 1\ndaemon: {engine: xdp, xdp: {interfaces: [{name: eth0, mode: skb}, {mode: native}, eth1]}}\n",
+     {"2:61: daemon.xdp.interfaces[0].mode: mode 'skb' is `generic` here", "interfaces[1].name: is missing",
+      "interfaces[2]: must hold name and mode, not 'eth1'"}},
+    {"version: 1\ndaemon: {engine: xdp, xdp: {interfaces: eth0}}\n",
+     {"must be a list (interfaces, such as [{name: eth0, mode: native}]), not 'eth0'"}},
+    {"version: 1\ndaemon: {engine: xdp, xdp: {ports: [], workers: [1], interfaces: [{device: eth0, mtu: 9000}]}}\n",
+     {"`ports` is `interfaces` here", "`workers` is not set here: engine xdp has a worker for each RX queue",
+      "`device` is `name` here", "`mtu` is the interface's own with engine xdp"}},
+    {"version: 1\ndaemon: {engine: xdp, xdp: {interfaces: [{name: eth0, mode: native}, {name: eth0}]}}\n",
+     {"2:77: daemon.xdp.interfaces[1].name: 'eth0' is interfaces[0] already"}},
+    {"version: 1\ndaemon: {orphan-after: 60, engine: xdp, xdp: {interfaces: [{name: eth0}]}}\n",
+     {"2:24: daemon.orphan-after: '60' must be a time with its unit, such as 60s, 5m or 1h, or `never`"}},
+    {"version: 1\ndaemon: {orphan-after: 0s, engine: xdp, xdp: {interfaces: [{name: eth0}]}}\n",
+     {"daemon.orphan-after: '0s' is out of range: it must be 1s to 7d, or `never`"}},
+    {"version: 1\ndaemon: {orphan-after: 8d, engine: xdp, xdp: {interfaces: [{name: eth0}]}}\n",
+     {"'8d' is out of range"}},
     {"version: 1\ndaemon: {dpdk: {workers: [1, 1], ports: [{name: a, device: \"0000:3b:00.8\"}]}}\n",
      {"core 1 is named twice", "'0000:3b:00.8' is no device"}},
     {"version: 1\ndaemon: {flows: 5, dpdk: {workers: [1], ports: [{name: a, device: eth0}]}}\n",
@@ -243,6 +263,25 @@ const std::vector<BadCase> kBadValues = {
      {"'192.0.2.1:80\\x0a/tcp' is not a listener"}},
     {"version: 1\ninclude: a.yaml\n", {"must be a list ([/etc/lbd/lbd.d/*.yaml])"}},
 };
+TEST(ConfigText, ReadsTheXdpEngine) {
+  const Parsed parsed = parse_config(
+      "version: 1\ndaemon:\n  engine: xdp\n  orphan-after: 5m\n  xdp:\n    interfaces:\n      - {name: eth0}\n"
+      "      - {name: \"5\", mode: generic}\n",
+      "lbd.yaml", no_includes());
+  ASSERT_TRUE(parsed.problems.empty()) << parsed.problems[0].to_string();
+  EXPECT_EQ(parsed.config.daemon.interfaces,
+            (std::vector<XdpInterface>{{"eth0", XdpMode::kNative}, {"5", XdpMode::kGeneric}}));
+  EXPECT_EQ(parsed.config.daemon.orphan_after_s, 300u);
+  EXPECT_EQ(print_config(parsed.config),
+            "version: 1\ndaemon:\n  engine: xdp\n  orphan-after: 300s\n  xdp:\n    interfaces:\n"
+            "      - {name: eth0, mode: native}\n      - {name: \"5\", mode: generic}\n");
+  const Parsed never =
+      parse_config("version: 1\ndaemon: {engine: xdp, orphan-after: never, xdp: {interfaces: [{name: eth0}]}}\n",
+                   "lbd.yaml", no_includes());
+  ASSERT_TRUE(never.problems.empty()) << never.problems[0].to_string();
+  EXPECT_EQ(never.config.daemon.orphan_after_s, 0u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Values, ConfigTextBad, testing::ValuesIn(kBadValues));
 
 const std::vector<BadCase> kBadYaml = {

@@ -64,6 +64,14 @@ class RandomConfig {
     if (chance(30)) d.socket = "/run/a b: #c/lbd.sock";
     if (chance(30)) d.flows = chance(30) ? 0 : kMinFlows + below(1u << 20);
     if (chance(30)) d.state_dir = "/var/lib/x";
+    if (chance(30)) d.orphan_after_s = chance(30) ? 0 : 1 + below(604800);
+    for (uint32_t i = 0, n = below(3); i < n; ++i)
+      d.interfaces.push_back({fmt::format("eth{}", 7 + i), static_cast<XdpMode>(below(2))});
+    if (!d.interfaces.empty() && chance(50)) d.engine = "xdp";
+    if (d.engine == "xdp" && chance(50)) {
+      d.workers.clear();
+      d.ports.clear();
+    }
     return d;
   }
   Pool pool(const std::string& name) {

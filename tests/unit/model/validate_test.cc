@@ -292,6 +292,39 @@ TEST_F(Validate, RefusesBadSourcePrefixes) {
   expect("services.web.source-prefix", "IPv6 prefix length 0 must be 1 to 128");
 }
 
+// One file for a fleet of both engines: what is written must be right, only the chosen engine's section complete.
+TEST_F(Validate, AsksForTheSectionOfTheChosenEngineOnly) {
+  config_.daemon.interfaces = {{"eth0", XdpMode::kNative}, {"eth1.7", XdpMode::kGeneric}};
+  EXPECT_TRUE(validate(config_).empty());
+  config_.daemon.engine = "xdp";
+  EXPECT_TRUE(validate(config_).empty());
+  config_.daemon.workers.clear();
+  config_.daemon.ports.clear();
+  EXPECT_TRUE(validate(config_).empty());
+  config_.daemon.orphan_after_s = 0;
+  EXPECT_TRUE(validate(config_).empty());
+  config_.daemon.interfaces.clear();
+  expect("daemon.xdp.interfaces", "no interfaces: name at least one, such as {name: eth0, mode: native}");
+}
+
+TEST_F(Validate, RefusesBadInterfaces) {
+  const auto bad = [&](std::vector<XdpInterface> interfaces, const std::string& path, const std::string& sentence) {
+    for (const char* engine : {"xdp", "dpdk"}) {
+      config_.daemon.engine = engine;
+      config_.daemon.interfaces = interfaces;
+      expect("daemon.xdp.interfaces" + path, sentence);
+    }
+  };
+  bad({{"eth0", {}}, {"eth1", {}}, {"eth0", XdpMode::kGeneric}}, "[2].name",
+      "'eth0' is interfaces[0] already: name each once");
+  bad({{"sixteen-letters-", {}}}, "[0].name", "'sixteen-letters-' is no interface of the kernel");
+  bad({{"eth0:1", {}}}, "[0].name", "a name has 1 to 15 characters, no blanks, `/` or `:`");
+  bad({{"", {}}}, "[0].name", "'' is no interface");
+  std::vector<XdpInterface> many;
+  for (int i = 0; i < 17; ++i) many.push_back({fmt::format("e{}", i), {}});
+  bad(many, "", "17 interfaces; at most 16 are possible");
+}
+
 TEST_F(Validate, RefusesABadDaemon) {
   const Daemon good = config_.daemon;
   const auto bad = [&](auto change, const std::string& path, const std::string& sentence) {
@@ -300,14 +333,15 @@ TEST_F(Validate, RefusesABadDaemon) {
     expect("daemon." + path, sentence);
     EXPECT_TRUE(validate_services(config_).empty());
   };
-  bad([](Daemon& d) { d.engine = "xdp"; }, "engine", "engine `xdp` is not in this version");
-  bad([](Daemon& d) { d.engine = "vpp"; }, "engine", "unknown engine 'vpp'");
+  bad([](Daemon& d) { d.engine = "vpp"; }, "engine", "unknown engine 'vpp'; it is one of: dpdk, xdp");
   bad([](Daemon& d) { d.socket = "lbd.sock"; }, "socket", "must be an absolute path");
   bad([](Daemon& d) { d.socket = "/" + std::string(107, 'x'); }, "socket", "has 108 bytes; at most 107");
   bad([](Daemon& d) { d.state_dir = ""; }, "state-dir", "must be an absolute path");
   bad([](Daemon& d) { d.hash_key_file = "/a\nb"; }, "hash-key-file", "printable text on one line");
   bad([](Daemon& d) { d.hash_version = 2; }, "hash-version", "hash-version 2 is not known: this version computes 1");
   bad([](Daemon& d) { d.flows = 1023; }, "flows", "flows 1023 must be 0 (no tracking, hash only) or 1024 to 268435456");
+  bad([](Daemon& d) { d.orphan_after_s = 604801; }, "orphan-after",
+      "orphan-after 604801 s must be 0 (never) or 1 to 604800");
   bad([](Daemon& d) { d.flows = 268435457; }, "flows", "flows 268435457 must be 0");
   bad([](Daemon& d) { d.workers.clear(); }, "dpdk.workers", "no workers: name at least one CPU core");
   bad([](Daemon& d) { d.workers = {1, 2, 1}; }, "dpdk.workers[2]", "core 1 is named twice (workers[0])");

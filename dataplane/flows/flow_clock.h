@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace lb::dpdk {
+namespace lb::flows {
 
 // Milliseconds since boot, in steps of the kernel's tick (1 to 10 ms). No system call: the kernel maps it into every
 // process.
@@ -15,4 +15,4 @@ inline uint64_t flow_clock_ms() noexcept {
   return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
 }
 
-}  // namespace lb::dpdk
+}  // namespace lb::flows

@@ -1,0 +1,111 @@
+// The cases on the XDP program, run by the kernel; and what its maps and modes are for besides.
+#include <gtest/gtest.h>
+#include <linux/bpf.h>
+
+#include "dataplane/stages/count.h"
+#include "tests/conformance/xdp_rig.h"
+
+namespace lb::conformance {
+namespace {
+
+class XdpRunner : public Runner {
+ public:
+  std::string name() const override { return "XdpProgram"; }
+  Punts punts() const override { return Punts::kTwin; }
+  std::string why_not(const Case& c) const override {
+    if (std::string why = why_no_xdp(); !why.empty()) return why;
+    if (c.headroom != kHeadroom) return "how much room is in front of a frame is the driver's matter";
+    for (const Step& step : c.steps)
+      if (const size_t n = step.in.bytes().size(); n < kLeastXdpFrame || n > kMostXdpFrame)
+        return "the kernel runs no XDP program on a frame of " + std::to_string(n) + " bytes";
+    return {};
+  }
+
+  Outcome run(const Case& c) override {
+    if (!rig_) rig_ = std::make_unique<XdpRig>(XdpShape{});
+    const auto snapshot = compile(*c.world);
+    rig_->publish(snapshot);
+    rig_->clear();
+    exception_ = std::make_unique<stages::WorkerState>();
+    stages::FlowTracker flows(rig_->table(1), {}, exception_->counters);
+    flows.tick(1'000'000, nullptr);
+    rig_->set_clock(1'000'000);
+    Outcome out;
+    for (const Step& step : c.steps) out.steps.push_back(run_step(step.in.bytes(), *snapshot, flows));
+    merge(out);
+    return out;
+  }
+
+ private:
+  static Verdict verdict_of(uint32_t verdict) {
+    switch (verdict) {
+      case LB_XDP_FORWARDED:
+        return Verdict::kForward;
+      case LB_XDP_PUNTED:
+        return Verdict::kPunt;
+      case LB_XDP_DROPPED:
+        return Verdict::kDrop;
+      default:
+        return Verdict::kNone;
+    }
+  }
+  static void expect_action(const XdpRun& r) {
+    const uint32_t sent = r.decision.egress == kWan ? XDP_TX : XDP_REDIRECT;
+    const uint32_t want = r.decision.verdict == LB_XDP_FORWARDED    ? sent
+                          : r.decision.verdict == LB_XDP_PUNTED     ? uint32_t{XDP_PASS}
+                          : r.decision.verdict == LB_XDP_HANDED_OUT ? uint32_t{XDP_REDIRECT}
+                                                                    : uint32_t{XDP_DROP};
+    EXPECT_EQ(want, r.action);
+  }
+
+  StepOutcome run_step(const packet::Bytes& frame, const model::Snapshot& snapshot, stages::FlowTracker& flows) {
+    const XdpRun r = rig_->run(frame);
+    expect_action(r);
+    EXPECT_EQ(r.decision.generation, net::raw(snapshot.generation));
+    if (r.decision.verdict != LB_XDP_HANDED_OUT)
+      return {.verdict = verdict_of(r.decision.verdict),
+              .reason = static_cast<Drop>(r.decision.reason),
+              .frame = r.frame,
+              .egress = static_cast<uint16_t>(r.decision.egress)};
+    EXPECT_EQ(packet::difference(frame, r.frame), "") << "handed out, but not as it came";
+    LoneFrame lone(r.frame, kHeadroom);
+    stages::run(lone.batch(), snapshot, &flows);
+    stages::count_verdicts(lone.batch(), 1, *exception_);
+    stages::bump(exception_->counters[LB_COUNT_HandedIn], 1);
+    return {.verdict = lone.batch().verdict[0],
+            .reason = static_cast<Drop>(lone.batch().reason[0]),
+            .frame = lone.bytes(),
+            .egress = lone.batch().egress[0]};
+  }
+
+  // Both sides of the exception path as one engine: what was handed out came in again.
+  void merge(Outcome& out) {
+    out.counters = rig_->counters();
+    out.services = rig_->services();
+    out.backends = rig_->backends();
+    EXPECT_EQ(out.counters[LB_COUNT_HandedOut], stages::peek(exception_->counters[LB_COUNT_HandedIn]));
+    for (size_t i = 0; i < LB_COUNT_MAX; i++) out.counters[i] += stages::peek(exception_->counters[i]);
+    out.counters[LB_COUNT_HandedOut] = out.counters[LB_COUNT_HandedIn] = 0;
+    add(out.services, exception_->services);
+    add(out.backends, exception_->backends);
+  }
+  static void add(std::vector<lb_traffic>& to, const std::vector<lb_traffic>& more) {
+    for (size_t i = 0; i < to.size() && i < more.size(); i++) {
+      to[i].packets += more[i].packets;
+      to[i].bytes += more[i].bytes;
+    }
+  }
+
+  std::unique_ptr<XdpRig> rig_;
+  std::unique_ptr<stages::WorkerState> exception_;
+};
+
+}  // namespace
+}  // namespace lb::conformance
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  lb::conformance::XdpRunner runner;
+  lb::conformance::register_tests(runner);
+  return RUN_ALL_TESTS();
+}

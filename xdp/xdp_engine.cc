@@ -1,0 +1,134 @@
+#include "xdp/xdp_engine.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "dataplane/flows/flow_clock.h"
+#include "dataplane/stages/worker_state.h"
+#include "xdp/explain.h"
+#include "xdp/xdp_parts.h"
+
+namespace lb::xdp {
+namespace {
+
+constexpr std::chrono::seconds kPublishDeadline{2};
+
+uint64_t random_mark() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device() | 1;  // not 0
+}
+
+// Each port's facts and the numbers of its workers.
+net::Result<ProgramShape> shape_of(const XdpOptions& options) {
+  ProgramShape shape;
+  shape.given_back = random_mark();
+  uint32_t workers = 0;
+  for (const model::XdpInterface& interface : options.interfaces) {
+    auto facts = query_interface(interface.name);
+    if (!facts) return facts.error();
+    if (!facts->up)
+      options.log(fmt::format("{} is down, nothing comes in by it until: ip link set dev {} up", interface.name,
+                              interface.name));
+    shape.ports.push_back({.interface = interface, .facts = *facts, .first_worker = workers});
+    workers += facts->queues;
+  }
+  shape.workers = workers + 1;  // the exception path is the last one
+  if (shape.workers <= LB_MAX_WORKERS) return shape;
+  return net::Error{net::Code::kInvalid,
+                    fmt::format("the interfaces have {} receive queues, {} are possible: give them fewer, such as "
+                                "'ethtool -L {} combined 8'",
+                                workers, LB_MAX_WORKERS - 1, options.interfaces.front().name)};
+}
+
+}  // namespace
+
+XdpEngine::XdpEngine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+net::Result<std::unique_ptr<XdpEngine>> XdpEngine::start(const XdpOptions& options) {
+  if (options.interfaces.empty())
+    return net::Error{net::Code::kInvalid, "engine xdp has no interfaces: name them in daemon.xdp.interfaces"};
+  auto shape = shape_of(options);
+  if (!shape) return shape.error();
+  auto parts = std::make_unique<Parts>(options, std::move(*shape));
+  for (const auto step : {&Parts::open_runtime, &Parts::open_flows, &Parts::load, &Parts::open_exception_path})
+    if (net::Status done = ((*parts).*step)(); !done) return done.error();
+  return std::unique_ptr<XdpEngine>(new XdpEngine(std::move(parts)));
+}
+
+XdpEngine::~XdpEngine() {
+  parts_->stop();
+}
+
+net::Result<model::PublishReport> XdpEngine::publish(std::shared_ptr<const model::Snapshot> snapshot) {
+  const auto until = std::chrono::steady_clock::now() + kPublishDeadline;
+  const net::Generation generation = snapshot->generation;
+  if (net::Status published = parts_->publish(std::move(snapshot)); !published) return published.error();
+  model::PublishReport report{.generation = generation, .late = {}};
+  const ExceptionPath& path = *parts_->exception_path;
+  while (path.generation() != net::raw(generation) && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(std::chrono::microseconds(20));
+  if (path.generation() != net::raw(generation))
+    report.late.push_back(net::WorkerId(static_cast<uint16_t>(parts_->shape.workers - 1)));
+  return report;
+}
+
+std::vector<model::WorkerCounters> XdpEngine::workers() {
+  std::vector<model::WorkerCounters> all;
+  const auto& current = parts_->set->records().current();
+  const net::Generation generation = current == nullptr ? net::Generation{} : current->generation;
+  const std::span<lb_xdp_worker> records = parts_->set->maps().workers();
+  for (uint32_t w = 0; w < records.size(); w++) {
+    model::WorkerCounters c;
+    c.worker = net::WorkerId(static_cast<uint16_t>(w));
+    c.generation = w + 1 < records.size() ? generation : net::Generation(parts_->exception_path->generation());
+    for (size_t i = 0; i < c.counters.size(); i++) c.counters[i] = stages::peek(records[w].counters[i]);
+    all.push_back(c);
+  }
+  return all;
+}
+
+std::vector<model::PortCounters> XdpEngine::ports() {
+  std::vector<model::PortCounters> all;
+  for (size_t p = 0; p < parts_->shape.ports.size(); p++) all.push_back(parts_->port(p));
+  return all;
+}
+
+model::TrafficCounters XdpEngine::traffic() {
+  model::TrafficCounters total;
+  const auto sum = [](std::vector<lb_traffic>& of, size_t count, std::span<const lb_traffic> by_worker) {
+    of.resize(count);
+    for (size_t i = 0; i < by_worker.size(); i++) {
+      of[i % count].packets += stages::peek(by_worker[i].packets);
+      of[i % count].bytes += stages::peek(by_worker[i].bytes);
+    }
+  };
+  sum(total.services, LB_XDP_SERVICES, parts_->set->maps().service_traffic());
+  sum(total.backends, LB_XDP_BACKENDS, parts_->set->maps().backend_traffic());
+  return total;
+}
+
+net::Result<model::Explanation> XdpEngine::explain(const model::ExplainRequest& request) {
+  const auto& current = parts_->set->records().current();
+  if (current == nullptr) return net::Error{net::Code::kUnavailable, "nothing is published yet; ask again in a moment"};
+  const ProgramSet& set = *parts_->set;
+  auto explanation = xdp::explain(request, {.dry = set.dry(),
+                                            .maps = set.maps(),
+                                            .snapshot = *current,
+                                            .mac = parts_->shape.ports[0].facts.mac,
+                                            .is_tracking = parts_->flows != nullptr});
+  if (explanation && parts_->shape.workers == 2) explanation->worker = net::WorkerId(0);
+  return explanation;
+}
+
+model::FlowTables* XdpEngine::flows() {
+  return parts_->flows.get();
+}
+
+}  // namespace lb::xdp
