@@ -26,7 +26,6 @@ kill -9 $lbd; wait $lbd || true
 start dpdk
 lbctl engine show | grep "^engine dpdk"
 grep "taken off eth0: the engine is dpdk now" "$DIR/log"
-lbctl port show wan | grep -E "driver +af_packet"
 [ "$(programs eth0)" = 0 ]
 """
 CONFIG = """version: 1

@@ -120,7 +120,7 @@ TEST_F(EngineTest, ShowTellsOrphansWithoutADaemon) {
   leave_programs();
   const Outcome run = lbctl({"engine", "show"});
   EXPECT_EQ(run.exit, kDone) << run.err;
-  EXPECT_NE(run.out.find("silent for 12 s still forward; that ends in 47 s"), std::string::npos) << run.out;
+  EXPECT_NE(run.out.find("silent for 12 s, still forward; that ends in 47 s"), std::string::npos) << run.out;
   const json shown = lbctl({"--json", "engine", "show"}).object();
   EXPECT_EQ(shown["daemon"], false);
   EXPECT_EQ(shown["forwards"], true);
