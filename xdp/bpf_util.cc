@@ -100,7 +100,10 @@ net::Result<MapInfo> map_info(int map_fd) {
   bpf_map_info info{};
   __u32 size = sizeof info;
   if (bpf_obj_get_info_by_fd(map_fd, &info, &size) != 0) return bpf_error("asking the kernel about a BPF map", errno);
-  return MapInfo{.key_size = info.key_size, .value_size = info.value_size, .max_entries = info.max_entries};
+  return MapInfo{.key_size = info.key_size,
+                 .value_size = info.value_size,
+                 .max_entries = info.max_entries,
+                 .is_array = info.type == BPF_MAP_TYPE_ARRAY};
 }
 
 }  // namespace lb::xdp

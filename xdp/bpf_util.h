@@ -58,6 +58,7 @@ struct MapInfo {
   uint32_t key_size = 0;
   uint32_t value_size = 0;
   uint32_t max_entries = 0;
+  bool is_array = false;
 };
 net::Result<MapInfo> map_info(int map_fd);
 
