@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "tests/bench/traffic.h"
 
 namespace lb::bench {
 namespace {
