@@ -41,7 +41,9 @@ struct lb_xdp_config {
   __u64 heartbeat_ms;     // of lbd, CLOCK_MONOTONIC_COARSE
   __u64 started_ms;       // when lbd was started that wrote it, the same clock
   __u32 pid;              // of that lbd
-  __u32 pad[9];
+  __u32 pad0;
+  __u64 now_ms;  // mode RECORD: what the clock says; 0: the kernel's
+  __u32 pad[6];
   struct lb_xdp_half half[2];
 };
 LB_ASSERT(sizeof(struct lb_xdp_config) == 192);
@@ -89,7 +91,9 @@ struct lb_xdp_port {
   __u32 former_lines;    // of each
   __u32 shared;          // 1: several CPUs may be in the program for one queue (generic mode)
   __u32 mode;            // enum lb_xdp_mode
-  __u64 fixed_now_ms;    // tests: the clock stands still; 0: the kernel's
+  // Generic mode: random; in front of a frame that lbd gives back to the kernel, which runs the program over it again
+  // (xdp/given_back.bpf.h). 0: native mode.
+  __u64 given_back;
 };
 
 // What became of the last packet, in modes RECORD and DRY: the one value of lb_decision.

@@ -10,6 +10,7 @@
 #include <rte_lcore.h>
 
 #include "dataplane/dpdk/explain.h"
+#include "dataplane/model/explain_frame.h"
 
 namespace lb::dpdk {
 namespace {
@@ -252,7 +253,7 @@ std::optional<net::WorkerId> DpdkEngine::worker_of(const model::ExplainRequest& 
   if (workers_.size() == 1) return net::WorkerId(0);
   if (ports_.empty()) return std::nullopt;
   const auto mac = ports_[0]->mac().bytes;
-  const auto frame = build_frame(request, mac);
+  const auto frame = model::build_frame(request, mac);
   if (!frame) return std::nullopt;
   const auto worker = ports_[0]->queues().worker_of(*frame, mac);
   if (!worker) return std::nullopt;

@@ -22,8 +22,4 @@ struct ExplainPort {
 net::Result<model::Explanation> explain(const model::ExplainRequest& request, const model::Snapshot& snapshot,
                                         const ExplainPort& port, std::span<const stages::FlowTable> flows = {});
 
-// The frame that explain() asks about: Ethernet, IP, a bare TCP SYN, an empty UDP datagram or an echo request, padded
-// with zeros to `size` bytes of IP packet.
-net::Result<std::vector<uint8_t>> build_frame(const model::ExplainRequest& request, const std::array<uint8_t, 6>& mac);
-
 }  // namespace lb::dpdk

@@ -63,16 +63,22 @@ static inline __u64 lb_flow_hash4(const struct lb_hash_key* key, __u32 src, __u3
   return lb_sip_final(&s);
 }
 
-static inline __u64 lb_flow_hash6(const struct lb_hash_key* key, const __u8 src[16], const __u8 dst[16], __u32 ports,
-                                  __u8 proto) {
+// src, dst: the two words of each, as they lie in the packet.
+static inline __u64 lb_flow_hash6_words(const struct lb_hash_key* key, const __u64 src[2], const __u64 dst[2],
+                                        __u32 ports, __u8 proto) {
   struct lb_sip s;
   lb_sip_init(&s, key);
-  lb_sip_word(&s, lb_load64(src));
-  lb_sip_word(&s, lb_load64(src + 8));
-  lb_sip_word(&s, lb_load64(dst));
-  lb_sip_word(&s, lb_load64(dst + 8));
+  lb_sip_word(&s, src[0]);
+  lb_sip_word(&s, src[1]);
+  lb_sip_word(&s, dst[0]);
+  lb_sip_word(&s, dst[1]);
   lb_sip_word(&s, (__u64)ports | (__u64)proto << 32 | (__u64)37 << 56);
   return lb_sip_final(&s);
+}
+static inline __u64 lb_flow_hash6(const struct lb_hash_key* key, const __u8 src[16], const __u8 dst[16], __u32 ports,
+                                  __u8 proto) {
+  const __u64 from[2] = {lb_load64(src), lb_load64(src + 8)}, to[2] = {lb_load64(dst), lb_load64(dst + 8)};
+  return lb_flow_hash6_words(key, from, to, ports, proto);
 }
 
 // src: already masked to the prefix.

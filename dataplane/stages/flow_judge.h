@@ -7,13 +7,12 @@
 
 namespace lb::stages {
 
-using model::is_within_reach;
 using model::Serves;
 using model::serves_flow;
 
 // May it get new flows?
 inline bool is_eligible(const lb_service& service, const lb_backend& b, uint8_t family) noexcept {
-  return (b.flags & LB_BACKEND_READY) != 0 && b.pool == service.pool && is_within_reach(service, b, family);
+  return lb_is_eligible(&service, &b, family) != 0;
 }
 
 // The table would choose this backend today, so that the flow loses nothing with its entry. The record's service is the

@@ -2,15 +2,12 @@
 
 #include <algorithm>
 
+#include "dataplane/net/rules.h"
 #include "dataplane/stages/worker_state.h"
 
 namespace lb::stages {
 namespace {
 
-// Foreign lookups read lines that no prefetch of the fast path brings: 4 M lines a second are about 4 % of a core, and
-// enough for every flow of a full node to come over within the first second after a restart.
-constexpr uint64_t kLinesPerMs = 4000;
-constexpr uint64_t kMostLines = 2'000'000;
 constexpr uint32_t kRequestsPerTick = 256;
 
 void mark_stale(lb_flow_line& line, uint32_t entries, uint64_t now_ms) noexcept {
@@ -47,7 +44,7 @@ void FlowTracker::tick(uint64_t now_ms, FlowRequests* requests) noexcept {
   // Stopped for longer than the sweep may be away: time fields may have wrapped.
   if (now_ms_ != 0 && now_ms - now_ms_ >= LB_FLOW_SWEEP_MS) catch_up(own_, now_ms);
   now_ms_ = now_ms;
-  budget_ = std::min(budget_ + elapsed * kLinesPerMs, kMostLines);
+  budget_ = std::min(budget_ + elapsed * LB_FOREIGN_LINES_PER_MS, uint64_t{LB_FOREIGN_MOST_LINES});
   sweep(elapsed);
   __atomic_store_n(&own_.heartbeat->now_ms, now_ms, __ATOMIC_RELAXED);
 }

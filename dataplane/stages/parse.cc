@@ -3,7 +3,9 @@
 #include <cstring>
 
 #include "dataplane/net/csum.h"
+#include "dataplane/net/hash.h"
 #include "dataplane/net/headers.h"
+#include "dataplane/net/rules.h"
 
 namespace lb::stages {
 namespace {
@@ -13,7 +15,6 @@ using model::Snapshot;
 constexpr Drop kFine = static_cast<Drop>(0);  // counter 0 is no drop
 static_assert(LB_DROP_FIRST > 0);
 constexpr uint32_t kNotOwned = UINT32_MAX;
-constexpr uint32_t kMaxTags = 2;
 constexpr uint32_t kMaxExtensions = 8;
 constexpr uint32_t kMaxExtensionBytes = 256;
 constexpr uint8_t kMappedPrefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -26,7 +27,7 @@ uint16_t load_be16(const uint8_t* p) noexcept {
   return static_cast<uint16_t>(p[0] << 8 | p[1]);
 }
 bool is_mapped(const lb_addr& a) noexcept {
-  return std::memcmp(a.b, kMappedPrefix, sizeof kMappedPrefix) == 0;
+  return lb_is_mapped(lb_load64(a.b), lb_load64(a.b + 8)) != 0;
 }
 bool same(const lb_addr& a, const lb_addr& b) noexcept {
   return std::memcmp(&a, &b, sizeof a) == 0;
@@ -43,7 +44,7 @@ bool read_addresses(const Batch& b, Slot i, Meta& m) noexcept {
   if (length < sizeof(lb_eth) || std::memcmp(frame, b.port_mac.data(), 6) != 0) return false;
   uint32_t at = sizeof(lb_eth);
   uint16_t type = load_be16(frame + at - 2);
-  for (uint32_t tags = 0; (type == LB_ETH_VLAN || type == LB_ETH_QINQ) && tags < kMaxTags; tags++) {
+  for (uint32_t tags = 0; (type == LB_ETH_VLAN || type == LB_ETH_QINQ) && tags < LB_MAX_TAGS; tags++) {
     at += sizeof(lb_vlan);
     if (at > length) return false;
     type = load_be16(frame + at - 2);
@@ -89,10 +90,6 @@ Drop parse_ipv4(const uint8_t* frame, uint32_t length, Meta& m) noexcept {
   return kFine;
 }
 
-bool is_extension(uint8_t next) noexcept {
-  return next == LB_PROTO_HOPOPTS || next == LB_PROTO_ROUTING || next == LB_PROTO_FRAGMENT || next == LB_PROTO_AH ||
-         next == LB_PROTO_DSTOPTS || next == LB_PROTO_MOBILITY;
-}
 uint32_t extension_bytes(uint8_t kind, const uint8_t* h) noexcept {
   if (kind == LB_PROTO_FRAGMENT) return sizeof(lb_ipv6_frag);
   return kind == LB_PROTO_AH ? (h[1] + 2u) * 4 : (h[1] + 1u) * 8;  // RFC 4302 section 2.2, RFC 8200 section 4
@@ -103,7 +100,7 @@ uint32_t extension_bytes(uint8_t kind, const uint8_t* h) noexcept {
 Drop walk_extensions(const uint8_t* frame, uint32_t end, uint8_t next, Meta& m) noexcept {
   const uint32_t first = m.l3 + static_cast<uint32_t>(sizeof(lb_ipv6));
   uint32_t at = first;
-  for (uint32_t count = 0; is_extension(next) && !m.fragment; count++) {
+  for (uint32_t count = 0; lb_is_extension(next) != 0 && !m.fragment; count++) {
     if (count == kMaxExtensions || at + 8 > end) return LB_DROP_BadExtension;
     const uint32_t bytes = extension_bytes(next, frame + at);
     if (at + bytes > end || at + bytes - first > kMaxExtensionBytes) return LB_DROP_BadExtension;
@@ -131,26 +128,18 @@ uint32_t l4_bytes(const Meta& m) noexcept {
 // Neighbour discovery and multicast listener discovery: the kernel's, whatever the destination.
 bool is_neighbour_discovery(const uint8_t* frame, const Meta& m) noexcept {
   if (m.family != 6 || m.proto != LB_PROTO_ICMPV6 || m.fragment || l4_bytes(m) < 1) return false;
-  const uint8_t type = frame[m.l4];
-  return (type >= 130 && type <= 137) || type == 143;
+  return lb_is_discovery(frame[m.l4]) != 0;
 }
 
 // What no client can have, apart from our own addresses.
 bool is_bad_source(const Meta& m) noexcept {
   const uint8_t* b = m.src.b;
-  if (m.family == 4) {
-    constexpr uint8_t kBroadcast[4] = {255, 255, 255, 255};
-    const uint8_t first = b[12];
-    return first == 0 || first == 127 || (first >= 224 && first < 240) || std::memcmp(b + 12, kBroadcast, 4) == 0;
-  }
-  constexpr uint8_t kZeros[15] = {};
-  return b[0] == 0xff || (std::memcmp(b, kZeros, 15) == 0 && b[15] <= 1) || is_mapped(m.src);
+  return (m.family == 4 ? lb_is_bad_source4(lb_load32(b + 12)) : lb_is_bad_source6(lb_load64(b), lb_load64(b + 8))) !=
+         0;
 }
 
 Drop parse_icmp(uint8_t type, uint8_t family) noexcept {
-  // Unreachable (fragmentation needed among them), time exceeded, parameter problem: RFC 792.
-  if (family == 4) return type == 3 || type == 11 || type == 12 ? LB_DROP_IcmpError : LB_DROP_IcmpOther;
-  return type >= 1 && type <= 4 ? LB_DROP_IcmpError : LB_DROP_IcmpOther;  // the same and packet too big: RFC 4443
+  return lb_is_icmp_error(family, type) != 0 ? LB_DROP_IcmpError : LB_DROP_IcmpOther;
 }
 
 // Protocols that we know no header of pass without ports; no listener can want them.

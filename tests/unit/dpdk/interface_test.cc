@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "tests/unit/dpdk/lab.h"
+#include "tests/unit/dpdk/engine_process.h"
 
 namespace lb::dpdk {
 namespace {

@@ -14,7 +14,7 @@
 #include <cstring>
 
 #include "tests/packet/builder.h"
-#include "tests/unit/dpdk/lab.h"
+#include "tests/unit/dpdk/engine_process.h"
 #include "xdp/owned_filter.skel.h"
 #include "xdp/owned_set.h"
 

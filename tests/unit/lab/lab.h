@@ -9,13 +9,16 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "dataplane/model/config.h"
+#include "dataplane/model/reach.h"
+#include "dataplane/model/snapshot.h"
 
-namespace lb::dpdk::testing {
+namespace lb::lab {
 
 // Empty when this machine and user can run it, else why not.
 std::string why_no_lab();
@@ -68,12 +71,16 @@ class ChildInLab {
   std::string said_;
 };
 
-// An engine with ports wan and lan, and a service on 192.0.2.10:53/udp. Says the driver of its first port, or "error: "
-// and the sentence.
-class EngineProcess : public ChildInLab {
- public:
-  // user: whose rights the process has.
-  EngineProcess(const Lab& lab, std::vector<uint32_t> workers, model::Forward forward, uid_t user = 0);
+// What is configured and reachable there: a service on 192.0.2.10:53/udp by way of port 1. Without a daemon's settings.
+struct World {
+  model::Config config;
+  model::Topology topology;
 };
+World make_world(model::Forward forward, uint16_t mtu);
+std::shared_ptr<const model::Snapshot> compile(const World& world, uint64_t generation);
 
-}  // namespace lb::dpdk::testing
+inline constexpr lb_hash_key kLabKey = {1, 2};
+
+[[noreturn]] void die(const std::string& what);
+
+}  // namespace lb::lab

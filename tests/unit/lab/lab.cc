@@ -1,4 +1,4 @@
-#include "tests/unit/dpdk/lab.h"
+#include "tests/unit/lab/lab.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -12,21 +12,13 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "dataplane/dpdk/dpdk_engine.h"
-#include "xdp/owned_filter.h"
-
-namespace lb::dpdk::testing {
+namespace lb::lab {
 namespace {
 
 constexpr const char* kClientMac = "02:00:00:00:aa:02";
 constexpr const char* kWanMac = "02:00:00:00:aa:01";
 constexpr const char* kLanMac = "02:00:00:00:bb:01";
 constexpr const char* kBackendMac = "02:00:00:00:bb:02";
-
-[[noreturn]] void die(const std::string& what) {
-  std::fprintf(stderr, "lab: %s\n", what.c_str());
-  std::abort();
-}
 
 template <class T>
 T must(net::Result<T> r) {
@@ -40,16 +32,26 @@ void enter(const std::string& name) {
   close(fd);
 }
 
-struct World {
-  model::Config config;
-  model::Topology topology;
-};
+void say(int fd, const std::string& text) {
+  const std::string line = text + "\n";
+  if (write(fd, line.data(), line.size()) != static_cast<ssize_t>(line.size())) _exit(1);
+}
 
-World make_world(const std::vector<uint32_t>& workers, model::Forward forward, uint16_t mtu) {
+std::string read_line(int fd) {
+  std::string line;
+  for (char c = 0; read(fd, &c, 1) == 1 && c != '\n';) line += c;
+  return line;
+}
+
+}  // namespace
+
+void die(const std::string& what) {
+  std::fprintf(stderr, "lab: %s\n", what.c_str());
+  std::abort();
+}
+
+World make_world(model::Forward forward, uint16_t mtu) {
   World w;
-  w.config.daemon.workers = workers;
-  w.config.daemon.huge_pages = model::HugePages::kOff;
-  w.config.daemon.ports = {{.name = "wan", .device = "wan", .mtu = {}}, {.name = "lan", .device = "lan", .mtu = {}}};
   const net::Address backend = must(net::Address::parse("10.2.0.2"));
   w.config.pools["p"] = {.name = "p", .backends = {{.name = "b", .address = backend, .weight = 100, .labels = {}}}};
   model::Service service;
@@ -71,48 +73,11 @@ World make_world(const std::vector<uint32_t>& workers, model::Forward forward, u
   return w;
 }
 
-void say(int fd, const std::string& text) {
-  const std::string line = text + "\n";
-  if (write(fd, line.data(), line.size()) != static_cast<ssize_t>(line.size())) _exit(1);
-}
-
-// Everything an engine needs, in the order of dependence.
-struct Running {  // destroyed bottom up
-  std::unique_ptr<Eal> eal;
-  std::unique_ptr<model::OwnedFilterFactory> filters;
-  std::unique_ptr<DpdkEngine> engine;
-};
-
-net::Result<std::unique_ptr<Running>> start(const World& world) {
-  const Log log = [](std::string_view line) {
-    std::fprintf(stderr, "engine: %.*s\n", static_cast<int>(line.size()), line.data());
-  };
-  auto running = std::make_unique<Running>();
-  const auto options = eal_options(world.config.daemon, log);
-  if (!options) return options.error();
-  auto eal = Eal::init(*options);
-  if (!eal) return eal.error();
-  running->eal = std::move(*eal);
-  running->filters = xdp::owned_filter_factory();
-  auto engine = DpdkEngine::start(world.config.daemon, *running->eal, *running->filters, log);
-  if (!engine) return engine.error();
-  running->engine = std::move(*engine);
+std::shared_ptr<const model::Snapshot> compile(const World& world, uint64_t generation) {
   model::IdTable ids;
-  if (const net::Status assigned = ids.assign(world.config); !assigned) return assigned.error();
-  const auto snapshot =
-      model::Compiler(lb_hash_key{1, 2}).compile(world.config, world.topology, ids, net::Generation{1});
-  if (!snapshot) return snapshot.error();
-  if (const auto report = running->engine->publish(*snapshot); !report) return report.error();
-  return running;
+  if (const net::Status assigned = ids.assign(world.config); !assigned) die(assigned.error().message);
+  return must(model::Compiler(kLabKey).compile(world.config, world.topology, ids, net::Generation{generation}));
 }
-
-std::string read_line(int fd) {
-  std::string line;
-  for (char c = 0; read(fd, &c, 1) == 1 && c != '\n';) line += c;
-  return line;
-}
-
-}  // namespace
 
 std::string why_no_lab() {
   if (geteuid() != 0) return "needs root: network namespaces and BPF";
@@ -234,14 +199,4 @@ void ChildInLab::end() {
   pid_ = -1;
 }
 
-EngineProcess::EngineProcess(const Lab& lab, std::vector<uint32_t> workers, model::Forward forward, uid_t user)
-    : ChildInLab(lab, [world = make_world(workers, forward, lab.mtu()), user] {
-        if (user != 0 && setresuid(user, user, user) != 0) die("setresuid");
-        auto started = start(world);
-        if (!started) return std::pair{"error: " + started.error().message, std::function<void()>()};
-        std::shared_ptr<Running> running = std::move(*started);
-        const std::string driver = running->engine->ports()[0].driver;
-        return std::pair{driver, std::function<void()>([running]() mutable { running.reset(); })};
-      }) {}
-
-}  // namespace lb::dpdk::testing
+}  // namespace lb::lab
