@@ -191,7 +191,7 @@ int run(const Options& o) {
   if (o.macswap_seconds != 0) return print_macswap(machine.port(), o.macswap_seconds), 0;
   if (!o.count.empty()) return count_instructions(machine.port(), o.count, o.tsc), 0;
   Report report;
-  report.huge_pages = machine.huge_pages();
+  report.pages = machine.huge_pages() ? "2 MB pages" : "4 KB pages";
   measure(machine.port(), o, report);
   const std::string text = o.json ? json_text(report) : table_text(report);
   std::fwrite(text.data(), 1, text.size(), stdout);

@@ -44,9 +44,9 @@ std::string verdict(const Row& r) {
 
 std::string table_text(const Report& report) {
   std::string text = fmt::format("{}, kernel {}, {}, {} of {} samples disturbed and thrown away\n", cpu(), kernel(),
-                                 report.huge_pages ? "2 MB pages" : "4 KB pages", report.thrown_away, report.taken);
-  text += fmt::format("{:<46} {:>8} {:>22} {:>20}  {}\n", "ns a packet, median (quartiles)", "slots", "ns", "x macswap",
-                      "goal");
+                                 report.pages, report.thrown_away, report.taken);
+  text += fmt::format("{:<46} {:>8} {:>22} {:>20}  {}\n", "ns a packet, median (quartiles)", "slots", "ns",
+                      "x " + report.base, "goal");
   for (const Row& r : report.rows) {
     const std::string slots = r.slots == 0 ? "" : fmt::format("{} k", r.slots / 1024);
     text += fmt::format("{:<46} {:>8} {:>22} {:>20}  {}\n", what(r), slots, text_of(r.ns, 1),
@@ -64,7 +64,8 @@ std::string json_text(const Report& report) {
                         {"kernel", kernel()},
                         {"compiler", __VERSION__},
                         {"tsc_ghz", cycles_per_ns()},
-                        {"huge_pages", report.huge_pages},
+                        {"pages", report.pages},
+                        {"base", report.base},
                         {"samples", report.taken},
                         {"thrown_away", report.thrown_away},
                         {"rows", nlohmann::json::array()},

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/bench/samples.h"
+#include "tests/bench/spread.h"
 
 namespace lb::bench {
 
@@ -16,7 +16,7 @@ struct Row {
   uint32_t services = 0, flows = 0;
   uint64_t slots = 0;  // of the table
   Spread ns = {};      // a packet, the generator subtracted
-  Spread ratio = {};   // to macswap of the same round
+  Spread ratio = {};   // to Report::base of the same round
   double goal = 0;     // largest ratio that is good enough; 0: none
 };
 
@@ -26,11 +26,12 @@ struct StageRow {
 };
 
 struct Report {
+  std::string base = "macswap";  // what ratios are to
   std::vector<Row> rows;
   std::vector<StageRow> stages;
   size_t thrown_away = 0;  // disturbed samples
   size_t taken = 0;
-  bool huge_pages = false;
+  std::string pages = "4 KB pages";  // of packet buffers and tables
 };
 
 std::string table_text(const Report& report);

@@ -4,14 +4,12 @@
 #include <x86intrin.h>
 
 #include <algorithm>
-#include <chrono>
 #include <thread>
 
 namespace lb::bench {
 namespace {
 
 constexpr double kLongestGapNs = 40'000;  // a batch takes 2 to 8 µs, an interrupt a few more
-using Clock = std::chrono::steady_clock;
 
 long switches() {
   rusage usage = {};
@@ -19,21 +17,7 @@ long switches() {
   return usage.ru_nivcsw + usage.ru_nvcsw;
 }
 
-double measure_clock() {
-  const auto start = Clock::now();
-  const uint64_t first = __rdtsc();
-  while (Clock::now() - start < std::chrono::milliseconds(20)) {
-  }
-  const uint64_t last = __rdtsc();
-  return static_cast<double>(last - first) / std::chrono::duration<double, std::nano>(Clock::now() - start).count();
-}
-
 }  // namespace
-
-double cycles_per_ns() {
-  static const double rate = measure_clock();
-  return rate;
-}
 
 std::optional<double> sample(Work& work, uint32_t batches) {
   const auto longest = static_cast<uint64_t>(kLongestGapNs * cycles_per_ns());
@@ -58,15 +42,6 @@ uint32_t batches_for(Work& work, double ms) {
   for (uint32_t i = 0; i < kTrial; i++) work.batch();
   const double one = static_cast<double>(__rdtsc() - start) / cycles_per_ns() / kTrial;
   return static_cast<uint32_t>(std::clamp(ms * 1e6 / one, 20.0, 2000.0));
-}
-
-Spread spread_of(std::vector<double> values) {
-  if (values.empty()) return {};
-  std::ranges::sort(values);
-  const auto at = [&](double share) {
-    return values[static_cast<size_t>(share * static_cast<double>(values.size() - 1) + 0.5)];
-  };
-  return {.low = at(0.25), .median = at(0.5), .high = at(0.75), .samples = values.size()};
 }
 
 }  // namespace lb::bench

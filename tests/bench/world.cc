@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "tests/bench/traffic.h"
 
 namespace lb::bench {
 namespace {
@@ -60,7 +59,7 @@ std::shared_ptr<const model::Snapshot> compile(uint8_t family, uint32_t services
 }  // namespace
 
 void die(const std::string& sentence) {
-  std::fprintf(stderr, "packet_bench: %s\n", sentence.c_str());
+  std::fprintf(stderr, "bench: %s\n", sentence.c_str());
   std::exit(1);
 }
 
