@@ -111,7 +111,15 @@ stages::FlowTable XdpRig::table(uint32_t worker) {
   t.lines = maps_.flows().data() + size_t{worker} * shape_.lines;
   t.cold = maps_.flow_records().data() + size_t{worker} * shape_.lines * LB_FLOW_ENTRIES;
   t.count = shape_.lines;
-  t.heartbeat = &heartbeat_;
+  t.heartbeat = &heartbeats_[worker];
+  return t;
+}
+stages::FlowTable XdpRig::former() {
+  stages::FlowTable t;
+  t.lines = maps_.former_flows().data();
+  t.count = shape_.former_workers * shape_.former_lines;
+  t.heartbeat = &heartbeats_.back();
+  t.former = true;
   return t;
 }
 

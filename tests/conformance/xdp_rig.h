@@ -41,6 +41,7 @@ class XdpRig {
 
   void publish(std::shared_ptr<const model::Snapshot> snapshot);
   void set_clock(uint64_t now_ms) { maps_.config().now_ms = now_ms; }
+  void set_start(uint64_t now_ms) { maps_.config().started_ms = now_ms; }
   void clear();  // flow tables, counters and traffic
   // Whether there is an exception path, and an interface to send by.
   void set_exception_path(bool on);
@@ -51,6 +52,7 @@ class XdpRig {
   uint32_t verified_instructions() const { return program_.verified_instructions(); }
   uint32_t workers() const { return shape_.queues + 1; }
   stages::FlowTable table(uint32_t worker);         // of a worker
+  stages::FlowTable former();                       // all former ones
   std::array<uint64_t, LB_COUNT_MAX> counters();    // sum over workers
   std::vector<lb_traffic> services(), backends();   // sum over workers
 
@@ -61,7 +63,7 @@ class XdpRig {
   xdp::Maps maps_;
   xdp::Program program_;
   std::optional<xdp::Records> records_;
-  stages::FlowHeartbeat heartbeat_;
+  std::array<stages::FlowHeartbeat, LB_MAX_WORKERS + 1> heartbeats_;  // the last one: of the former tables
 };
 
 // A frame in a buffer of its own, ready for the pipeline as the exception path runs it.
