@@ -1,9 +1,7 @@
 #include "xdp/xdp_engine.h"
 
-#include <unistd.h>
+#include <sys/utsname.h>
 
-#include <algorithm>
-#include <mutex>
 #include <random>
 #include <thread>
 #include <utility>
@@ -87,6 +85,7 @@ std::vector<model::WorkerCounters> XdpEngine::workers() {
   for (uint32_t w = 0; w < records.size(); w++) {
     model::WorkerCounters c;
     c.worker = net::WorkerId(static_cast<uint16_t>(w));
+    c.name = parts_->worker_name(w);
     c.generation = w + 1 < records.size() ? generation : net::Generation(parts_->exception_path->generation());
     for (size_t i = 0; i < c.counters.size(); i++) c.counters[i] = stages::peek(records[w].counters[i]);
     all.push_back(c);
@@ -129,6 +128,34 @@ net::Result<model::Explanation> XdpEngine::explain(const model::ExplainRequest& 
 
 model::FlowTables* XdpEngine::flows() {
   return parts_->flows.get();
+}
+
+model::EngineFacts XdpEngine::facts() {
+  model::EngineFacts facts;
+  facts.name = "xdp";
+  utsname kernel = {};
+  uname(&kernel);
+  facts.platform = fmt::format("Linux {}", kernel.release);
+  if (parts_->flows != nullptr)
+    for (const stages::FlowTable& table : parts_->flows->all())
+      if (table.is_in_use())
+        facts.flow_bytes += table.count * (sizeof(lb_flow_line) + LB_FLOW_ENTRIES * sizeof(lb_flow_cold));
+  for (size_t p = 0; p < parts_->attachments.size(); p++) {
+    const XdpPort& port = parts_->shape.ports[p];
+    const Program& program = parts_->set->of(p);
+    facts.programs.push_back({.port = net::PortId(static_cast<uint16_t>(p)),
+                              .interface = port.interface.name,
+                              .mode = port.interface.mode,
+                              .id = program.id(),
+                              .instructions = program.verified_instructions(),
+                              .queues = static_cast<uint16_t>(port.facts.queues),
+                              .adopted = parts_->attachments[p].adopted()});
+  }
+  const uint64_t now = flows::flow_clock_ms();
+  const uint64_t heartbeat = stages::peek(parts_->set->maps().config().heartbeat_ms);
+  facts.heartbeat_ms = now > heartbeat ? now - heartbeat : 0;
+  facts.orphan_after_s = parts_->options.orphan_after_s;
+  return facts;
 }
 
 }  // namespace lb::xdp

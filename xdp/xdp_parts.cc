@@ -177,6 +177,13 @@ void XdpEngine::Parts::stop() {
   exception_path.reset();
 }
 
+std::string XdpEngine::Parts::worker_name(uint32_t worker) const {
+  for (const XdpPort& port : shape.ports)
+    if (worker - port.first_worker < port.facts.queues)
+      return fmt::format("{}/{}", port.interface.name, worker - port.first_worker);
+  return "exception";
+}
+
 model::PortCounters XdpEngine::Parts::port(size_t p) const {
   const XdpPort& port = shape.ports[p];
   const std::string& name = port.interface.name;

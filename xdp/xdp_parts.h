@@ -30,6 +30,7 @@ struct XdpEngine::Parts {
   net::Status publish(std::shared_ptr<const model::Snapshot> snapshot);
   void stop();  // programs first: what comes in afterwards is the kernel's
   model::PortCounters port(size_t p) const;
+  std::string worker_name(uint32_t worker) const;  // "eth0/1", "exception"
 
   XdpOptions options;
   ProgramShape shape;
