@@ -58,9 +58,10 @@ int detach(Session& session, model::Orphans& orphans, bool force) {
   const bool dry_run = session.options.dry_run;
   const auto state = orphans.detach(session.options.socket, force ? model::Force::kYes : model::Force::kNo,
                                     dry_run ? model::Run::kDry : model::Run::kReal);
-  if (!state) return session.fail(state.error());
-  json result = to_json(*state);
-  result["changed"] = true;
+  const bool nothing_there = !state && state.error().code == net::Code::kNotFound;
+  if (!state && !nothing_there) return session.fail(state.error());
+  json result = nothing_there ? json{{"message", state.error().message}} : to_json(*state);
+  result["changed"] = !nothing_there;
   result["dry_run"] = dry_run;
   session.show(result, view_engine_detach);
   return kDone;

@@ -118,6 +118,7 @@ void view_engine(const json& e, Text& text) {
 }
 
 void view_engine_detach(const json& e, Text& text) {
+  if (!flag_of(e, "changed")) return text.line(text_of(e, "message"));
   const bool dry_run = flag_of(e, "dry_run");
   for (const json& p : member(e, "programs")) {
     const char* what = !flag_of(p, "attached") ? "the interface is gone"

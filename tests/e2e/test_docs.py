@@ -161,7 +161,7 @@ LEAVES = {
 
 # They move a NIC, and there is none here: tests/vm/test_port_bind.py.
 IN_THE_VM = {"port bind", "port confirm", "port unbind"}
-# It needs an lbd that died: tests/e2e/test_engine.py.
+# It needs an lbd that died: tests/e2e/test_life.py.
 WITHOUT_LBD = {"engine detach"}
 
 

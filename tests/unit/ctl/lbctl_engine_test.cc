@@ -24,6 +24,7 @@ class FakeOrphans : public model::Orphans {
   }
   net::Result<model::OrphanState> detach(const std::string&, model::Force force, model::Run run) override {
     if (refusal) return *refusal;
+    if (state.is_empty()) return net::Error{net::Code::kNotFound, "nothing is left"};
     if (state.forwards && force == model::Force::kNo) return net::Error{net::Code::kConflict, "they still forward"};
     const model::OrphanState before = state;
     if (run == model::Run::kReal) state = {};
@@ -119,7 +120,7 @@ TEST_F(EngineTest, ShowTellsOrphansWithoutADaemon) {
   leave_programs();
   const Outcome run = lbctl({"engine", "show"});
   EXPECT_EQ(run.exit, kDone) << run.err;
-  EXPECT_NE(run.out.find("silent for 12 s still forward; that ends in 47 s"), std::string::npos) << run.out;
+  EXPECT_NE(run.out.find("silent for 12 s, still forward; that ends in 47 s"), std::string::npos) << run.out;
   const json shown = lbctl({"--json", "engine", "show"}).object();
   EXPECT_EQ(shown["daemon"], false);
   EXPECT_EQ(shown["forwards"], true);
@@ -169,6 +170,11 @@ TEST_F(EngineTest, DetachNeedsForceWhileTheyForward) {
             std::string::npos)
       << run.out;
   EXPECT_TRUE(orphans_.state.is_empty());
+  const Outcome again = lbctl({"--json", "engine", "detach"});  // right to repeat
+  EXPECT_EQ(again.exit, kDone) << again.err;
+  EXPECT_EQ(again.object()["changed"], false);
+  orphans_.refusal = net::Error{net::Code::kPermission, "needs root"};
+  EXPECT_EQ(lbctl({"engine", "detach"}).exit, kRefused);
 }
 
 TEST_F(EngineTest, DetachIsRefusedWithADaemon) {
