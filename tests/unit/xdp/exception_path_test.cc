@@ -102,9 +102,9 @@ TEST_P(ExceptionWorld, WhatIsPuntedReachesTheKernelUnchangedAndOnce) {
   for (const char* text : {"one", "two"}) {
     const Bytes sent = to_the_kernel(text).bytes();
     wan_->send(sent);
-    EXPECT_EQ(packet::difference(sent, kernel.next(packet::kPortMac.data())), "");
+    ASSERT_EQ(packet::difference(sent, kernel.next(packet::kPortMac.data())), "");
     char got[8] = {};
-    EXPECT_EQ(recv(udp, got, sizeof got, 0), 3);
+    ASSERT_EQ(recv(udp, got, sizeof got, 0), 3);
     EXPECT_STREQ(got, text);
   }
   close(udp);

@@ -82,7 +82,8 @@ class Wire {
     const Bytes wanted = packet::mac_bytes(mac);
     pollfd p = {.fd = fd_, .events = POLLIN, .revents = 0};
     Bytes frame;
-    while (poll(&p, 1, wait ? 5000 : 0) > 0) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+    while (std::chrono::steady_clock::now() < end && poll(&p, 1, wait ? 5000 : 0) > 0) {
       frame.resize(16384);
       const ssize_t n = recv(fd_, frame.data(), frame.size(), 0);
       frame.resize(n > 0 ? static_cast<size_t>(n) : 0);
