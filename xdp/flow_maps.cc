@@ -109,18 +109,6 @@ void remove_set(const Runtime& runtime, const std::string& folder, const std::st
   if (net::Status removed = runtime.remove_folder(folder); !removed) log(removed.error().message);
 }
 
-// As long as lbd was away, and its programs perhaps not.
-void catch_up_all(const FlowSet& set, uint64_t now_ms) {
-  const FlowHeader& h = set.header();
-  const uint64_t then = set.heartbeat(kByPrograms).now_ms;
-  uint64_t until = h.stopped_ms != 0 ? h.stopped_ms : now_ms;
-  if (h.stopped_ms == 0 && h.orphan_after_ms != 0) until = std::min(now_ms, then + h.orphan_after_ms);
-  const auto lines = set.lines();
-  catch_up(lines.first(lines.size() - h.lines), until, now_ms);
-  set.heartbeat(kByPrograms).now_ms = now_ms;
-  stages::catch_up(set.tables.back(), now_ms);  // only lbd writes it
-}
-
 net::Result<FlowSet> make_set(const FlowMapOptions& o, uint32_t lines, uint32_t ids_id) {
   const uint64_t all = uint64_t{o.workers} * lines;
   const uint64_t bytes = all * (sizeof(lb_flow_line) + LB_FLOW_ENTRIES * sizeof(lb_flow_cold));
@@ -223,7 +211,7 @@ void FlowMaps::find_sets(const FlowMapOptions& o, const Log& log) {
       remove_set(runtime_, folder, why, log);
       continue;
     }
-    catch_up_all(set, now);
+    catch_up(set, now);  // as long as lbd was away, and its programs perhaps not
     (folder == kFormer ? former_ : found_) = std::move(set);
   }
 }

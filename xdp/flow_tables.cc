@@ -48,6 +48,17 @@ void catch_up(std::span<lb_flow_line> lines, uint64_t until_ms, uint64_t now_ms)
   for (lb_flow_line& line : lines) mark_over(line, then, now_ms - then);
 }
 
+void catch_up(const FlowSet& set, uint64_t now_ms) noexcept {
+  const FlowHeader& h = set.header();
+  const uint64_t then = set.heartbeat(kByPrograms).now_ms;
+  uint64_t until = h.stopped_ms != 0 ? h.stopped_ms : now_ms;
+  if (h.stopped_ms == 0 && h.orphan_after_ms != 0) until = std::min(now_ms, then + h.orphan_after_ms);
+  const auto lines = set.lines();
+  catch_up(lines.first(lines.size() - h.lines), until, now_ms);
+  set.heartbeat(kByPrograms).now_ms = now_ms;
+  stages::catch_up(set.tables.back(), now_ms);  // only lbd writes it
+}
+
 void Sweep::go_on(uint64_t now_ms) noexcept {
   if (set_ == nullptr || now_ms <= then_ms_) return;
   const uint64_t elapsed = now_ms - then_ms_;

@@ -54,4 +54,7 @@ class FlowTables : public flows::FlowView {
 // entry of class once whose time field wrapped meanwhile (65 s) may seem young: it stays for one timeout more.
 void catch_up(std::span<lb_flow_line> lines, uint64_t until_ms, uint64_t now_ms) noexcept;
 
+// The same for a set that was found: from its heartbeats and its header to now, for all workers.
+void catch_up(const FlowSet& set, uint64_t now_ms) noexcept;
+
 }  // namespace lb::xdp

@@ -111,6 +111,7 @@ TEST_F(AttachmentTest, AnInterfaceThatIsMadeAnewGetsALinkOfItsOwn) {
   ASSERT_OK(attachment);
   EXPECT_FALSE(attachment->adopted());
   EXPECT_TRUE(attachment->is_attached());
+  EXPECT_TRUE(lines_.empty());
   ASSERT_TRUE(shell("ip link del att0"));
   EXPECT_FALSE(attachment->is_attached());
   EXPECT_ERROR(attachment->replace(program().get()), kUnavailable, "att0: the interface is gone");

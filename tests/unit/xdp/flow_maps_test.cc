@@ -117,14 +117,18 @@ TEST_F(FlowMapsTest, WhatCannotBeUsedIsRemovedWithASentence) {
       how(*maps(runtime), runtime);
     });
   };
-  const auto lines_of = [](const Runtime& runtime) {
-    EXPECT_OK(runtime.pin(bpf_map_create(BPF_MAP_TYPE_ARRAY, "x", 4, 64, 3, nullptr), "flows/lines"));
+  const auto put_another = [](const FlowMaps& m, const Runtime& runtime) {  // of the same shape
+    bpf_map_create_opts opts{};
+    opts.sz = sizeof opts;
+    opts.map_flags = BPF_F_MMAPABLE;
+    const Fd fd(bpf_map_create(BPF_MAP_TYPE_ARRAY, "lb_flows", 4, 64, 3 * m.lines(), &opts));
+    EXPECT_OK(runtime.pin(fd.get(), "flows/lines"));
   };
   const std::vector<std::pair<const char*, std::function<void(FlowMaps&, const Runtime&)>>> cases = {
       {"its layout is 99", [](FlowMaps& m, const Runtime&) { m.current().header().layout = 99; }},
       {"it is no flow table of lbd", [](FlowMaps& m, const Runtime&) { m.current().header().magic++; }},
       {"another hash key", [](FlowMaps& m, const Runtime&) { m.current().header().key_check++; }},
-      {"do not belong together", [&](FlowMaps&, const Runtime& r) { lines_of(r); }},
+      {"do not belong together", [&](FlowMaps& m, const Runtime& r) { put_another(m, r); }},
       {"do not belong together", [](FlowMaps& m, const Runtime&) { m.current().header().lines = 5; }},
       {"records is not there", [](FlowMaps&, const Runtime& r) { EXPECT_OK(r.unpin("flows/records")); }},
       {"by the numbers of another lbd", [](FlowMaps&, const Runtime& r) { EXPECT_OK(r.unpin("backend_ids")); }},
