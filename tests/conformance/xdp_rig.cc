@@ -12,8 +12,8 @@
 namespace lb::conformance {
 namespace {
 
-constexpr unsigned kLoopback = 1;  // in every network namespace
-constexpr size_t kMostGrowth = 64;    // of a frame by an outer header
+constexpr unsigned kLoopback = 1;   // in every network namespace
+constexpr size_t kMostGrowth = 64;  // of a frame by an outer header
 
 template <class T>
 T must(net::Result<T> r) {

@@ -51,10 +51,10 @@ class XdpRig {
   const xdp::Maps& maps() const { return maps_; }
   uint32_t verified_instructions() const { return program_.verified_instructions(); }
   uint32_t workers() const { return shape_.queues + 1; }
-  stages::FlowTable table(uint32_t worker);         // of a worker
-  stages::FlowTable former();                       // all former ones
-  std::array<uint64_t, LB_COUNT_MAX> counters();    // sum over workers
-  std::vector<lb_traffic> services(), backends();   // sum over workers
+  stages::FlowTable table(uint32_t worker);        // of a worker
+  stages::FlowTable former();                      // all former ones
+  std::array<uint64_t, LB_COUNT_MAX> counters();   // sum over workers
+  std::vector<lb_traffic> services(), backends();  // sum over workers
 
  private:
   std::vector<lb_traffic> traffic(std::span<const lb_traffic> all) const;
