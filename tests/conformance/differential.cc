@@ -223,6 +223,7 @@ class Differential : public testing::Test {
 
 TEST_F(Differential, PipelineAndProgramDoTheSame) {
   const uint32_t frames = frames_of_a_run();
+  std::printf("LBD_SEED=%lu\n", seed());
   for (uint32_t n = 0; n < frames; n++) {
     if (property::pick(random_, kPerSnapshot) == 0) next_snapshot();
     if (property::pick(random_, 20) == 0)
