@@ -20,15 +20,13 @@ std::string_view mode_name(model::XdpMode mode) {
   return mode == model::XdpMode::kNative ? "native" : "generic";
 }
 
-// What the kernel answers says little: what native XDP wants of an interface, and the way out.
+// What the kernel answers says little: what native XDP wants of an interface.
 net::Error attach_error(net::Error error, const XdpPort& port) {
   if (error.code != net::Code::kUnsupported || port.interface.mode != model::XdpMode::kNative) return error;
   error.message += fmt::format(
-      "; native XDP needs a driver that has it and frames that fit into a page (MTU is {}; a veth takes at most 3506 "
-      "on "
-      "its peer, and as many receive queues as its peer has transmit queues): lower the MTU, or set mode: generic for "
-      "{}",
-      port.facts.mtu, port.interface.name);
+      "; native mode needs a driver that has it and frames that fit into a page (the MTU is {}, that of a veth's peer "
+      "must not be above 3506), and a veth needs as many receive queues as its peer has transmit queues",
+      port.facts.mtu);
   return error;
 }
 
@@ -42,7 +40,7 @@ net::Status XdpEngine::Parts::open_runtime() {
 }
 
 net::Status XdpEngine::Parts::open_flows() {
-  if (options.flows == 0) return {};
+  if (options.flows == 0) return remove_flow_maps(*runtime, options.log);
   auto maps = FlowMaps::open(*runtime,
                              {.key = options.key,
                               .flows = options.flows,

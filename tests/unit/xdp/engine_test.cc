@@ -2,17 +2,13 @@
 #include <atomic>
 #include <thread>
 
+#include "dataplane/model/explain_frame.h"
 #include "tests/unit/xdp/engine_world.h"
 
 namespace lb::xdp {
 namespace {
 
 using packet::eth;
-using testing::EngineWorld;
-using testing::Ran;
-using testing::run_attached;
-using testing::shell;
-using testing::small_snapshot;
 
 using SnapshotPtr = std::shared_ptr<const model::Snapshot>;
 
@@ -76,10 +72,10 @@ TEST_F(XdpEngineTest, CountsByQueueServiceAndBackend) {
     EXPECT_EQ(net::raw(w.generation), 7u);
     EXPECT_FALSE(w.core);
   }
-  EXPECT_EQ(workers[0].counters[LB_COUNT_RxPackets], 12u);
   EXPECT_EQ(workers[0].counters[LB_COUNT_Forwarded], 10u);
   EXPECT_EQ(workers[0].counters[LB_COUNT_ForwardedBytes], bytes);
-  EXPECT_EQ(workers[0].counters[LB_COUNT_Punted], 1u);
+  EXPECT_GE(workers[0].counters[LB_COUNT_Punted], 1u);  // what the kernel sends by itself, too
+  EXPECT_EQ(workers[0].counters[LB_COUNT_RxPackets], 11u + workers[0].counters[LB_COUNT_Punted]);
   EXPECT_EQ(workers[0].counters[LB_COUNT_NoListener], 1u);
   EXPECT_EQ(workers[1].counters[LB_COUNT_Forwarded], 1u);
   const model::TrafficCounters traffic = engine_->traffic();
@@ -110,7 +106,7 @@ TEST_F(XdpEngineTest, PortsAreTheInterfaces) {
   EXPECT_EQ(ports[0].queues, 1);
   EXPECT_TRUE(ports[0].link_up);
   ASSERT_EQ(ports[0].rx_queues.size(), 1u);
-  EXPECT_EQ(ports[0].rx_queues[0].packets, 1u);
+  EXPECT_GE(ports[0].rx_queues[0].packets, 1u);
   EXPECT_EQ(ports[1].mtu, 1400);
   EXPECT_FALSE(ports[1].link_up);
   const model::EngineFacts facts = engine_->facts();
@@ -163,20 +159,19 @@ TEST_F(XdpEngineTest, TablesThatNeedMoreRoomGetNewPrograms) {
   std::atomic<bool> stop = false;
   std::atomic<uint64_t> wrong = 0;
   std::thread sender([&] {
-    for (uint16_t port = 1; !stop; port++)
-      if (run_attached("wan", syn(port)).action != XDP_REDIRECT) wrong++;
+    for (uint16_t n = 0; !stop; n++)
+      if (run_attached("wan", syn(1 + n % 5)).action != XDP_REDIRECT) wrong++;
   });
   publish(with_tables(2, 655373, 5, 2));  // 6.5 MB, of 4
   stop = true;
   sender.join();
   EXPECT_EQ(wrong, 0u);
   EXPECT_NE(engine_->facts().programs[0].id, before.programs[0].id);
-  EXPECT_NE(log_.find("the tables need more room"), std::string::npos) << log_;
+  EXPECT_TRUE(logged("the tables need more room"));
   EXPECT_GE(counter(LB_COUNT_Forwarded), 5u);  // counted on
   EXPECT_EQ(net::raw(engine_->workers()[0].generation), 2u);
-  const uint64_t hits = counter(LB_COUNT_FlowHits);
-  ASSERT_EQ(run_attached("wan", syn(3)).action, XDP_REDIRECT);
-  EXPECT_EQ(counter(LB_COUNT_FlowHits), hits + 1) << "the flows are still known";
+  EXPECT_EQ(engine_->flows()->count().live, 5u) << "the flows are still known";
+  EXPECT_EQ(counter(LB_COUNT_FlowsInserted), 5u) << "to the programs too";
   publish(small_snapshot(3));
 }
 
@@ -200,38 +195,127 @@ TEST_F(XdpEngineTest, ExplainTellsTheTruthAndChangesNothing) {
   start();
   publish(small_snapshot(4));
   model::ExplainRequest request;
-  request.source = {testing::must(net::Address::parse("198.51.100.7")), 1000};
-  request.destination = {testing::must(net::Address::parse("192.0.2.60")), 80};
-  const auto asked = testing::must(engine_->explain(request));
+  request.source = {must(net::Address::parse("198.51.100.7")), 1000};
+  request.destination = {must(net::Address::parse("192.0.2.60")), 80};
+  const auto asked = must(engine_->explain(request));
   EXPECT_EQ(asked.verdict, "forwarded");
   EXPECT_EQ(asked.service, "spread");
   EXPECT_FALSE(asked.tracked);
   EXPECT_EQ(net::raw(asked.generation), 4u);
   EXPECT_EQ(net::raw(asked.port.value()), 1u);
-  EXPECT_EQ(counter(LB_COUNT_RxPackets), 0u);
+  EXPECT_EQ(counter(LB_COUNT_Forwarded), 0u);
   EXPECT_EQ(engine_->flows()->count().live, 0u);
   for (const lb_traffic& t : engine_->traffic().services) ASSERT_EQ(t.packets, 0u);
-  const Ran real = run_attached("wan", syn(1000));
-  EXPECT_EQ(packet::difference(packet::Bytes(real.out.begin() + 34, real.out.end()),
-                               packet::Bytes(asked.out.begin() + 34, asked.out.end()))
-                .empty(),
-            real.out.size() == asked.out.size())
-      << "the same inner packet but for what explain leaves open";
-  EXPECT_EQ(outer_destination(real.out), outer_destination(asked.out));
+  const auto mac = must(net::Mac::parse(packet::kPortMac));
+  const Ran real = run_attached("wan", must(model::build_frame(request, mac.bytes)));
+  EXPECT_EQ(packet::difference(real.out, asked.out), "");
   EXPECT_EQ(engine_->flows()->count().live, 1u);
-  const auto again = testing::must(engine_->explain(request));
+  const auto again = must(engine_->explain(request));
   ASSERT_TRUE(again.tracked);
   EXPECT_EQ(*again.tracked, model::FlowClass::kOnce);
   EXPECT_EQ(again.backend, asked.backend);
   EXPECT_EQ(again.chosen, asked.backend);
   request.destination.port = 81;
-  const auto other = testing::must(engine_->explain(request));
+  const auto other = must(engine_->explain(request));
   EXPECT_EQ(other.verdict, "dropped");
   EXPECT_EQ(other.reason, "no_listener");
   request.size = 8000;
   const auto large = engine_->explain(request);
   ASSERT_FALSE(large);
   EXPECT_NE(large.error().message.find("8000 bytes"), std::string::npos) << large.error().message;
+}
+
+// Killed: the programs go on, the next lbd takes over its flows and its place without a packet that meets none.
+TEST_F(XdpEngineTest, TheNextLbdGoesOnWhereAKilledOneWas) {
+  live_and_be_killed([this] {
+    start();
+    publish(small_snapshot(1));
+    for (uint16_t port = 1; port < 9; port++) EXPECT_EQ(run_attached("wan", syn(port)).action, XDP_REDIRECT);
+    EXPECT_FALSE(engine_->facts().programs[0].adopted);
+  });
+  EXPECT_EQ(run_attached("wan", syn(9)).action, XDP_REDIRECT) << "without lbd";
+  const Ran before = run_attached("wan", ack(3));
+  std::atomic<bool> stop = false;
+  std::atomic<uint64_t> packets = 0, wrong = 0;
+  std::thread sender([&] {
+    for (uint16_t n = 0; !stop; n++, packets++)
+      if (run_attached("wan", ack(1 + n % 9)).action != XDP_REDIRECT) wrong++;
+  });
+  start();
+  publish(small_snapshot(1));
+  const uint64_t seen = packets;
+  while (packets < seen + 100) std::this_thread::yield();
+  stop = true;
+  sender.join();
+  EXPECT_EQ(wrong, 0u);
+  EXPECT_TRUE(engine_->facts().programs[0].adopted);
+  EXPECT_EQ(engine_->flows()->count().live, 9u);
+  EXPECT_EQ(counter(LB_COUNT_FlowsInserted), 0u);
+  EXPECT_GE(counter(LB_COUNT_FlowHits), 100u);
+  EXPECT_EQ(packet::difference(before.out, run_attached("wan", ack(3)).out), "");
+}
+
+// With another number of queues the flows are found in the former tables, and copied.
+TEST_F(XdpEngineTest, FlowsComeOverToAnotherShapeAndTheFormerMemoryGoes) {
+  live_and_be_killed([this] {
+    start();
+    publish(small_snapshot(1));
+    for (uint16_t port = 1; port < 9; port++) EXPECT_EQ(run_attached("wan", syn(port)).action, XDP_REDIRECT);
+  });
+  start(2048);
+  publish(small_snapshot(1));
+  for (uint16_t port = 1; port < 9; port++) EXPECT_EQ(run_attached("wan", ack(port)).action, XDP_REDIRECT);
+  EXPECT_EQ(counter(LB_COUNT_ForeignFound), 8u);
+  EXPECT_EQ(run_attached("wan", ack(1)).action, XDP_REDIRECT);
+  EXPECT_EQ(counter(LB_COUNT_FlowHits), 1u);
+}
+
+TEST_F(XdpEngineTest, WithoutFlowsNothingIsTrackedAndNothingIsLeft) {
+  live_and_be_killed([this] {
+    start();
+    publish(small_snapshot(1));
+  });
+  start(0);
+  EXPECT_FALSE(std::filesystem::exists(folder() + "/flows"));
+  publish(small_snapshot(1));
+  EXPECT_EQ(engine_->flows(), nullptr);
+  for (uint16_t port = 1; port < 9; port++) EXPECT_EQ(run_attached("wan", syn(port)).action, XDP_REDIRECT);
+  EXPECT_EQ(counter(LB_COUNT_FlowsInserted), 0u);
+  EXPECT_EQ(engine_->facts().flow_bytes, 0u);
+}
+
+TEST_F(XdpEngineTest, StoppedAndStartedAgainItKnowsItsFlows) {
+  start();
+  publish(small_snapshot(1));
+  for (uint16_t port = 1; port < 9; port++) EXPECT_EQ(run_attached("wan", syn(port)).action, XDP_REDIRECT);
+  engine_.reset();
+  EXPECT_EQ(run_attached("wan", ack(1)).action, XDP_ABORTED) << "nothing is attached";
+  start();
+  publish(small_snapshot(1));
+  EXPECT_FALSE(engine_->facts().programs[0].adopted);
+  EXPECT_EQ(engine_->flows()->count().live, 8u);
+}
+
+// The heart beats from before the first packet on; without it everything is the kernel's.
+TEST_F(XdpEngineTest, WithoutASignOfLifeTheProgramsStepAside) {
+  XdpOptions o = options();
+  o.orphan_after_s = 2;
+  engine_ = must(XdpEngine::start(o));
+  // Longer than it may be silent, had it been attached.
+  ASSERT_TRUE(eventually([this] { return engine_->facts().heartbeat_ms > 2100u; }));
+  publish(small_snapshot(1));
+  EXPECT_EQ(run_attached("wan", syn(1)).action, XDP_REDIRECT);
+  for (int beat = 0; beat < 3; beat++) {
+    ASSERT_TRUE(eventually([this] { return engine_->facts().heartbeat_ms >= 50u; }));
+    ASSERT_TRUE(eventually([this] { return engine_->facts().heartbeat_ms < 50u; })) << "the keeper keeps";
+  }
+  engine_.reset();
+  live_and_be_killed([&] {
+    engine_ = must(XdpEngine::start(o));
+    publish(small_snapshot(2));
+  });
+  EXPECT_EQ(run_attached("wan", syn(3)).action, XDP_REDIRECT);
+  EXPECT_TRUE(eventually([] { return run_attached("wan", syn(3)).action == XDP_PASS; }));
 }
 
 TEST_F(XdpEngineTest, RefusalsAreSentences) {
@@ -252,8 +336,11 @@ TEST_F(XdpEngineTest, RefusalsAreSentences) {
   says(refusal(o), "no network interface 'gone0'");
   o.interfaces[1].name = "lo";
   says(refusal(o), "lo is no Ethernet interface");
+  ASSERT_TRUE(shell("ip link add many numrxqueues 63 numtxqueues 1 type veth peer name many-peer"));
+  o.interfaces[1].name = "many";
+  says(refusal(o), "the interfaces have 64 receive queues, 63 are possible");
   ASSERT_TRUE(shell("ip link set lan-peer mtu 9000"));
-  says(refusal(options()), "set mode: generic for lan");
+  says(refusal(options()), "mode: generic works");
   EXPECT_FALSE(shell("ip link show wan | grep -q xdp")) << "a start that failed leaves nothing";
   o = options();
   o.interfaces[1].mode = model::XdpMode::kGeneric;
@@ -263,10 +350,18 @@ TEST_F(XdpEngineTest, RefusalsAreSentences) {
   publish(small_snapshot(1));
   says(refusal(options()), "another lbd");
   o = options();
-  o.folder = folder_.path() + "/other";
-  says(refusal(o), "wan is busy");
-  EXPECT_EQ(run_attached("wan", syn(1)).action, XDP_REDIRECT) << "the first one goes on";
+  o.folder = parent_ + "/other/xdp";
+  std::filesystem::create_directory(parent_ + "/other");
+  says(refusal(o), "another lbd may have it");
   (void)umount2(o.folder.c_str(), MNT_DETACH);
+  EXPECT_EQ(run_attached("wan", syn(1)).action, XDP_REDIRECT) << "the first one goes on";
+  engine_.reset();
+  const Fd foreign = program();
+  const int lan = static_cast<int>(if_nametoindex("lan"));
+  ASSERT_EQ(bpf_xdp_attach(lan, foreign.get(), 0, nullptr), 0);
+  says(refusal(options()), "lan is busy: another XDP program is attached (lbd_balance, id ");
+  EXPECT_FALSE(shell("ip link show wan | grep -q xdp")) << "a start that failed leaves nothing";
+  EXPECT_TRUE(shell("ip link show lan | grep -q xdp")) << "and takes nothing away";
 }
 
 }  // namespace
