@@ -2,12 +2,13 @@
 
 #include <unistd.h>
 
+#include <filesystem>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "dataplane/flows/flow_clock.h"
-#include "dataplane/flows/flow_shape.h"
+#include "dataplane/model/xdp_words.h"
 #include "dataplane/stages/worker_state.h"
 
 namespace lb::xdp {
@@ -23,10 +24,7 @@ std::string_view mode_name(model::XdpMode mode) {
 // What the kernel answers says little: what native XDP wants of an interface.
 net::Error attach_error(net::Error error, const XdpPort& port) {
   if (error.code != net::Code::kUnsupported || port.interface.mode != model::XdpMode::kNative) return error;
-  error.message += fmt::format(
-      "; native mode needs a driver that has it and frames that fit into a page (the MTU is {}, that of a veth's peer "
-      "must not be above 3506), and a veth needs as many receive queues as its peer has transmit queues",
-      port.facts.mtu);
+  error.message += "; " + model::native_xdp_needs(port.facts.mtu);
   return error;
 }
 
@@ -108,7 +106,8 @@ net::Status XdpEngine::Parts::attach() {
   std::vector<std::string> names;
   for (const XdpPort& port : shape.ports) names.push_back(port.interface.name);
   if (auto detached = detach_others(*runtime, names, options.log); !detached) return detached;
-  auto off = Offloads::turn_off(options.folder + "/../offloads", options.interfaces, options.log);
+  const std::string offloads_file = std::filesystem::path(options.folder).replace_filename("offloads").string();
+  auto off = Offloads::turn_off(offloads_file, options.interfaces, options.log);
   if (!off) return off.error();
   offloads = std::move(*off);
   beat();

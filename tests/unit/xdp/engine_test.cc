@@ -4,6 +4,7 @@
 
 #include "dataplane/model/explain_frame.h"
 #include "tests/unit/xdp/engine_world.h"
+#include "xdp/interface.h"
 
 namespace lb::xdp {
 namespace {
@@ -336,9 +337,13 @@ TEST_F(XdpEngineTest, RefusalsAreSentences) {
   says(refusal(o), "no network interface 'gone0'");
   o.interfaces[1].name = "lo";
   says(refusal(o), "lo is no Ethernet interface");
-  ASSERT_TRUE(shell("ip link add many numrxqueues 63 numtxqueues 1 type veth peer name many-peer"));
+  ASSERT_TRUE(shell("ip link set lan down"));
+  says(refusal(options()), "lan is down; bring it up: ip link set dev lan up");
+  ASSERT_TRUE(shell("ip link set lan up"));
+  ASSERT_TRUE(
+      shell("ip link add many numrxqueues 63 numtxqueues 1 type veth peer name many-peer && ip link set many up"));
   o.interfaces[1].name = "many";
-  says(refusal(o), "the interfaces have 64 receive queues, 63 are possible");
+  says(refusal(o), "the interfaces have 64 receive queues together, 63 are possible");
   ASSERT_TRUE(shell("ip link set lan-peer mtu 9000"));
   says(refusal(options()), "mode: generic works");
   EXPECT_FALSE(shell("ip link show wan | grep -q xdp")) << "a start that failed leaves nothing";
@@ -355,11 +360,14 @@ TEST_F(XdpEngineTest, RefusalsAreSentences) {
   says(refusal(o), "another lbd may have it");
   (void)umount2(o.folder.c_str(), MNT_DETACH);
   EXPECT_EQ(run_attached("wan", syn(1)).action, XDP_REDIRECT) << "the first one goes on";
+  EXPECT_EQ(xdp_use("wan").by, model::XdpUse::By::kLbd);
+  EXPECT_EQ(xdp_use("wan-peer").by, model::XdpUse::By::kNobody);
   engine_.reset();
   const Fd foreign = program();
   const int lan = static_cast<int>(if_nametoindex("lan"));
   ASSERT_EQ(bpf_xdp_attach(lan, foreign.get(), 0, nullptr), 0);
   says(refusal(options()), "lan is busy: another XDP program is attached (lbd_balance, id ");
+  EXPECT_EQ(xdp_use("lan").by, model::XdpUse::By::kOther) << "its name alone says nothing";
   EXPECT_FALSE(shell("ip link show wan | grep -q xdp")) << "a start that failed leaves nothing";
   EXPECT_TRUE(shell("ip link show lan | grep -q xdp")) << "and takes nothing away";
 }
