@@ -26,7 +26,7 @@ int main(int argc, char** argv) {
       {argv + 1, argv + argc}, {std::cin, std::cout, std::cerr, colour},
       {[](CLI::App&, lb::ctl::Session& session) {
          session.machine.xdp_use = lb::xdp::xdp_use;
-         session.machine.why_no_xdp = lb::xdp::why_too_old;
+         session.machine.why_no_xdp = lb::xdp::why_no_xdp;
        },
        [&](CLI::App& app, lb::ctl::Session& session) { lb::ctl::add_port_commands(app, session, tools); },
        [&](CLI::App& app, lb::ctl::Session& session) { lb::ctl::add_engine_commands(app, session, *orphans); },
