@@ -13,8 +13,9 @@ using packet::eth;
 
 using SnapshotPtr = std::shared_ptr<const model::Snapshot>;
 
-// A snapshot in which every service has tables of that many slots, all of one backend: number `backend`.
-SnapshotPtr with_tables(uint64_t generation, uint32_t slots, uint32_t tables, uint16_t backend) {
+// A snapshot in which every service has tables of that many slots, all of one backend: number `backend`. alone: there
+// is no record of another, so that who mixes two snapshots finds none.
+SnapshotPtr with_tables(uint64_t generation, uint32_t slots, uint32_t tables, uint16_t backend, bool alone = false) {
   model::Snapshot s = *small_snapshot(generation);
   s.tables.clear();
   s.table_slots.clear();
@@ -23,6 +24,8 @@ SnapshotPtr with_tables(uint64_t generation, uint32_t slots, uint32_t tables, ui
         model::Table{.size = slots, .slots = std::vector<uint16_t>(slots, backend), .digest = 0}));
     s.table_slots.push_back(s.tables.back()->slots.data());
   }
+  for (size_t id = 1; alone && id < s.backends.size(); id++)
+    if (id != backend) s.backends[id] = {};
   for (lb_service& service : s.services) {
     service.table4 = service.table6 = static_cast<uint16_t>(tables - 1);
     service.table_size = slots;
@@ -144,7 +147,7 @@ TEST_F(XdpEngineTest, PacketsGoOnWhileSnapshotsChange) {
   });
   for (uint64_t generation = 2; generation < 40; generation++) {
     const uint16_t backend = generation % 2 == 0 ? second : first;
-    publish(with_tables(generation, 251 + static_cast<uint32_t>(generation), 3, backend));
+    publish(with_tables(generation, 65537, 3, backend, true));
     EXPECT_EQ(outer_destination(run_attached("wan", syn(5)).out), address_of(backend));
   }
   stop = true;
