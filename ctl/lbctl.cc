@@ -12,6 +12,7 @@
 #include "ctl/nic_host.h"
 #include "xdp/decap.h"
 #include "xdp/interface.h"
+#include "xdp/maps.h"
 #include "xdp/orphan.h"
 
 int main(int argc, char** argv) {
@@ -23,7 +24,10 @@ int main(int argc, char** argv) {
   lb::ctl::PortTools tools{host};
   return lb::ctl::run_command_line(
       {argv + 1, argv + argc}, {std::cin, std::cout, std::cerr, colour},
-      {[](CLI::App&, lb::ctl::Session& session) { session.machine.xdp_use = lb::xdp::xdp_use; },
+      {[](CLI::App&, lb::ctl::Session& session) {
+         session.machine.xdp_use = lb::xdp::xdp_use;
+         session.machine.why_no_xdp = lb::xdp::why_no_xdp;
+       },
        [&](CLI::App& app, lb::ctl::Session& session) { lb::ctl::add_port_commands(app, session, tools); },
        [&](CLI::App& app, lb::ctl::Session& session) { lb::ctl::add_engine_commands(app, session, *orphans); },
        [&](CLI::App& app, lb::ctl::Session& session) { lb::ctl::add_decap_commands(app, session, *decap); }});

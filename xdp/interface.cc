@@ -19,6 +19,9 @@ namespace {
 // Of owned_filter.bpf.c, as the kernel knows them.
 constexpr const char* kFilterProgram = "xsk_def_prog";
 constexpr const char* kFilterMap = "owned";
+// Of lb.bpf.c.
+constexpr const char* kBalancer = "lbd_balance";
+constexpr const char* kBalancerMap = "lb_config";
 
 }  // namespace
 
@@ -64,7 +67,7 @@ std::string busy_with(const std::string& ifname, const std::string& program) {
       ifname, program, ifname);
 }
 
-// Our filter vanishes with its process, so that one which is there belongs to an lbd that runs.
+// The filter vanishes with its process; the balancer may be a killed lbd's, whose place the next one takes.
 model::XdpUse xdp_use(const std::string& ifname) {
   using By = model::XdpUse::By;
   const unsigned ifindex = if_nametoindex(ifname.c_str());
@@ -75,6 +78,7 @@ model::XdpUse xdp_use(const std::string& ifname) {
     return {By::kUntold,
             fmt::format("an XDP program is attached to {} (id {}), and only root may know whose it is", ifname, id)};
   if (program->name == kFilterProgram && open_map(*program, kFilterMap)) return {By::kLbd, ""};
+  if (program->name == kBalancer && open_map(*program, kBalancerMap)) return {By::kLbd, ""};
   return {By::kOther, busy_with(ifname, fmt::format("{}, id {}", program->name, id))};
 }
 

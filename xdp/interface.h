@@ -15,7 +15,7 @@ net::Error no_such_interface(const std::string& ifname);
 std::string attached_program(const std::string& ifname);
 // Another XDP program is attached, and what to do. program: as attached_program() says.
 std::string busy_with(const std::string& ifname, const std::string& program);
-// Whether the AF_XDP filter could be attached, without a try. An interface that is not there is nobody's.
+// Whether a program of ours could be attached, without a try. An interface that is not there is nobody's.
 model::XdpUse xdp_use(const std::string& ifname);
 // what: "wan: attaching the filter"; error: a positive errno. kPermission, kUnsupported or kIo.
 net::Error bpf_error(const std::string& what, int error);

@@ -93,15 +93,18 @@ std::string why_too_old(std::string_view release) {
       kMajor, kMinor);
 }
 
+std::string why_no_xdp() {
+  utsname kernel = {};
+  uname(&kernel);
+  return why_too_old(kernel.release);
+}
+
 Maps::Memory::~Memory() {
   munmap(data, bytes);
 }
 
 net::Result<Maps> Maps::create(const MapSizes& sizes, std::span<const NamedFd> reuse) {
-  utsname kernel = {};
-  uname(&kernel);
-  if (std::string why = why_too_old(kernel.release); !why.empty())
-    return net::Error{net::Code::kUnsupported, std::move(why)};
+  if (std::string why = why_no_xdp(); !why.empty()) return net::Error{net::Code::kUnsupported, std::move(why)};
   const LibbpfLog words;
   const Skeleton skeleton(lb_bpf__open());
   if (!skeleton) return bpf_error("opening the XDP program", errno);

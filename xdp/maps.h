@@ -20,6 +20,7 @@ namespace lb::xdp {
 
 // Empty: this kernel can run the program; else a sentence. release: as uname tells it.
 std::string why_too_old(std::string_view release);
+std::string why_no_xdp();  // the same of the kernel that runs
 
 // Of the maps that are made; those that are reused have the size that they have.
 struct MapSizes {

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "dataplane/flows/flow_clock.h"
+#include "dataplane/model/xdp_words.h"
 #include "dataplane/stages/worker_state.h"
 #include "xdp/explain.h"
 #include "xdp/xdp_parts.h"
@@ -31,18 +32,13 @@ net::Result<ProgramShape> shape_of(const XdpOptions& options) {
   for (const model::XdpInterface& interface : options.interfaces) {
     auto facts = query_interface(interface.name);
     if (!facts) return facts.error();
-    if (!facts->up)
-      options.log(fmt::format("{} is down, nothing comes in by it until: ip link set dev {} up", interface.name,
-                              interface.name));
+    if (!facts->up) return net::Error{net::Code::kUnavailable, model::xdp_interface_down(interface.name)};
     shape.ports.push_back({.interface = interface, .facts = *facts, .first_worker = workers});
     workers += facts->queues;
   }
   shape.workers = workers + 1;  // the exception path is the last one
-  if (shape.workers <= LB_MAX_WORKERS) return shape;
-  return net::Error{net::Code::kInvalid,
-                    fmt::format("the interfaces have {} receive queues, {} are possible: give them fewer, such as "
-                                "'ethtool -L {} combined 8'",
-                                workers, LB_MAX_WORKERS - 1, options.interfaces.front().name)};
+  if (workers <= model::kMaxXdpQueues) return shape;
+  return net::Error{net::Code::kInvalid, model::too_many_xdp_queues(workers, options.interfaces.front().name)};
 }
 
 }  // namespace

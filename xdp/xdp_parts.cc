@@ -2,12 +2,13 @@
 
 #include <unistd.h>
 
+#include <filesystem>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "dataplane/flows/flow_clock.h"
-#include "dataplane/flows/flow_shape.h"
+#include "dataplane/model/xdp_words.h"
 #include "dataplane/stages/worker_state.h"
 
 namespace lb::xdp {
@@ -20,15 +21,10 @@ std::string_view mode_name(model::XdpMode mode) {
   return mode == model::XdpMode::kNative ? "native" : "generic";
 }
 
-// What the kernel answers says little: what native XDP wants of an interface, and the way out.
+// What the kernel answers says little: what native XDP wants of an interface.
 net::Error attach_error(net::Error error, const XdpPort& port) {
   if (error.code != net::Code::kUnsupported || port.interface.mode != model::XdpMode::kNative) return error;
-  error.message += fmt::format(
-      "; native XDP needs a driver that has it and frames that fit into a page (MTU is {}; a veth takes at most 3506 "
-      "on "
-      "its peer, and as many receive queues as its peer has transmit queues): lower the MTU, or set mode: generic for "
-      "{}",
-      port.facts.mtu, port.interface.name);
+  error.message += "; " + model::native_xdp_needs(port.facts.mtu);
   return error;
 }
 
@@ -42,7 +38,7 @@ net::Status XdpEngine::Parts::open_runtime() {
 }
 
 net::Status XdpEngine::Parts::open_flows() {
-  if (options.flows == 0) return {};
+  if (options.flows == 0) return remove_flow_maps(*runtime, options.log);
   auto maps = FlowMaps::open(*runtime,
                              {.key = options.key,
                               .flows = options.flows,
@@ -110,7 +106,8 @@ net::Status XdpEngine::Parts::attach() {
   std::vector<std::string> names;
   for (const XdpPort& port : shape.ports) names.push_back(port.interface.name);
   if (auto detached = detach_others(*runtime, names, options.log); !detached) return detached;
-  auto off = Offloads::turn_off(options.folder + "/../offloads", options.interfaces, options.log);
+  const std::string offloads_file = std::filesystem::path(options.folder).replace_filename("offloads").string();
+  auto off = Offloads::turn_off(offloads_file, options.interfaces, options.log);
   if (!off) return off.error();
   offloads = std::move(*off);
   beat();

@@ -9,6 +9,7 @@
 #include "dataplane/host/huge_pages.h"
 #include "dataplane/host/port_plan.h"
 #include "dataplane/host/sizes.h"
+#include "dataplane/host/xdp_check.h"
 
 namespace lb::host {
 namespace {
@@ -141,7 +142,7 @@ class HostCheck {
 }  // namespace
 
 std::vector<Finding> check_host(const model::Daemon& daemon, const Machine& machine) {
-  return HostCheck(daemon, machine).run();
+  return daemon.engine == "xdp" ? check_xdp_host(daemon, machine) : HostCheck(daemon, machine).run();
 }
 
 }  // namespace lb::host

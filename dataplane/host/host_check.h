@@ -22,6 +22,7 @@ struct Machine {
   // None: it is not known. Not set: is not judged.
   std::function<std::optional<MtuRange>(const std::string& interface)> mtu_range = {};
   std::function<model::XdpUse(const std::string& interface)> xdp_use = {};
+  std::function<std::string()> why_no_xdp = {};  // of the kernel; empty: it can run engine xdp
 };
 
 struct Finding {

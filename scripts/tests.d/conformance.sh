@@ -3,5 +3,6 @@ suite_about() { say "one list of packet cases, on the pipeline and on each engin
 suite_list() { gtest_list conformance; }
 suite_run() {
   ensure_build || return 0
+  export LBD_LONG=$LONG
   gtest_run conformance
 }

@@ -37,6 +37,7 @@ lb_xdp_port port_of(const XdpShape& shape, uint32_t mode) {
   p.lines = shape.lines;
   p.former_workers = shape.former_workers;
   p.former_lines = shape.former_lines;
+  p.shared = shape.is_shared ? 1 : 0;
   p.mode = mode;
   return p;
 }

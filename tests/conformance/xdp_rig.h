@@ -24,6 +24,7 @@ struct XdpShape {
   uint32_t lines = 16;  // of each worker; 0: no tracking
   uint32_t former_workers = 0, former_lines = 0;
   uint32_t table_lines = 1u << 16;
+  bool is_shared = false;  // several CPUs may be in the program at once, as in generic mode
 };
 
 // What the program said of one frame.

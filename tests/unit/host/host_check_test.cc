@@ -15,6 +15,7 @@
 
 #include "dataplane/host/cores.h"
 #include "dataplane/host/huge_pages.h"
+#include "dataplane/model/xdp_words.h"
 #include "tests/unit/net/fake_sysfs.h"
 
 namespace lb::host {
@@ -293,6 +294,38 @@ TEST_F(HostCheckInterface, AnXdpProgramIsNoMatterWithLargeFrames) {
   ASSERT_TRUE(run("ip link set p0 mtu 9000"));
   EXPECT_EQ(found(), Texts{});
   ASSERT_TRUE(run("ip link set p0 mtu 1500"));
+}
+
+TEST_F(HostCheckInterface, OfEngineXdp) {
+  using By = model::XdpUse::By;
+  daemon_.engine = "xdp";
+  daemon_.ports = {};
+  daemon_.workers = {model::kMaxCore};  // nobody's business here
+  daemon_.interfaces = {{"p0", model::XdpMode::kNative}, {"p1", model::XdpMode::kGeneric}};
+  EXPECT_EQ(found(), Texts{"problem daemon.xdp.interfaces[1].name: p1 is down; bring it up: ip link set dev p1 up"});
+  daemon_.interfaces.pop_back();
+  EXPECT_EQ(found(), Texts{});
+  ASSERT_TRUE(run("ip link set p0 mtu 9000"));
+  EXPECT_EQ(found(), Texts{"note daemon.xdp.interfaces[0].mode: whether p0 can be native shows when lbd starts: " +
+                           model::native_xdp_needs(9000) + "; mode: generic works with every driver"});
+  daemon_.interfaces[0].mode = model::XdpMode::kGeneric;
+  EXPECT_EQ(found(), Texts{});
+  ASSERT_TRUE(run("ip link set p0 mtu 1500"));
+  model::XdpUse use = {By::kOther, "p0 is busy"};
+  machine_.xdp_use = [&](const std::string&) { return use; };
+  EXPECT_EQ(found(), Texts{"problem daemon.xdp.interfaces[0].name: p0 is busy"});
+  use = {By::kLbd, ""};
+  EXPECT_EQ(found(), Texts{"note daemon.xdp.interfaces[0].name: p0 has a program of lbd: one lbd can have it, the next "
+                           "one takes it over"});
+  machine_.why_no_xdp = [] { return std::string("Linux 5.15 is too old"); };
+  daemon_.interfaces = {{"p9", model::XdpMode::kNative}};
+  std::filesystem::remove(machine_.dev + "/net/tun");
+  const Texts all = found();
+  ASSERT_EQ(all.size(), 3u) << fmt::format("{}", fmt::join(all, "\n"));
+  EXPECT_EQ(all[0], "problem daemon.engine: Linux 5.15 is too old");
+  EXPECT_TRUE(all[1].starts_with("problem daemon.engine: ")) << all[1];
+  EXPECT_EQ(all[2], "problem daemon.xdp.interfaces[0].name: no network interface 'p9' here");
+  write("dev/net/tun", "");
 }
 
 }  // namespace
