@@ -42,11 +42,13 @@ using Counters = std::array<uint64_t, LB_COUNT_MAX>;
 
 // What the program of that form is given, until something is different. RETURNS: frames.
 void run(bool is_shared, Counters& sum) {
-  Duel duel(changing_worlds(), is_shared);
+  const auto snapshots = changing_worlds();
+  const size_t worlds = snapshots.size();
+  Duel duel(snapshots, is_shared);
   const size_t frames = frames_of_a_run();
   size_t done = 0;
   for (uint64_t episode = 0; done < frames; episode++) {
-    Events generator(seed() * 1'000'003 + 2 * episode + (is_shared ? 1 : 0), changing_worlds().size());
+    Events generator(seed() * 1'000'003 + 2 * episode + (is_shared ? 1 : 0), worlds, episode % 2 == 0);
     std::vector<Event> events;
     duel.restart();
     while (events.size() < kEventsOfAnEpisode && done < frames) {

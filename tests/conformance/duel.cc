@@ -13,7 +13,7 @@ namespace lb::conformance {
 namespace {
 
 constexpr uint64_t kStart = 50'000'000;
-constexpr uint32_t kLines = 16;  // of each table: few, so that flows are evicted all the time
+constexpr uint32_t kLines = 8;  // of each table: few, so that flows are evicted all the time
 
 std::string name_of(const StepOutcome& o) {
   if (o.verdict == Verdict::kForward) return "forwarded by port " + std::to_string(o.egress);
