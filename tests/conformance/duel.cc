@@ -183,7 +183,6 @@ std::string Duel::play_frame(const packet::Bytes& frame) {
   StepOutcome pipeline, program = outcome_of(r);
   if (!belongs_to_exception_path(frame)) {
     pipeline = run_plain(frame);
-    if (r.action != action_of(pipeline)) return "the program's answer is " + std::to_string(r.action);
   } else {
     uint64_t* const counters = plain_->state.counters;
     stages::bump(counters[LB_COUNT_RxPackets], 1);
@@ -200,7 +199,9 @@ std::string Duel::play_frame(const packet::Bytes& frame) {
   }
   for (std::string different : {compare_outcomes(pipeline, program), compare_counters(), compare_tables()})
     if (!different.empty()) return different;
-  return {};
+  return r.decision.verdict == LB_XDP_HANDED_OUT || r.action == action_of(pipeline)
+             ? ""
+             : "the program's answer is " + std::to_string(r.action);
 }
 
 std::string Duel::compare_counters() {
