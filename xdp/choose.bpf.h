@@ -41,7 +41,6 @@ static __always_inline __u32 choose(const struct world* world, const struct lb_x
   p->choice = p->hash;
   if (service->service.schedule == LB_SCHEDULE_SOURCE_HASH)
     p->choice = hash_source(&world->half->key, &service->service, p->src.first, p->src.last);
-  p->slot = lb_slot(p->choice, service->service.table_size);
-  p->backend = table_entry(service, p->family, p->slot);
+  p->backend = table_entry(service, p->family, lb_slot(p->choice, service->service.table_size));
   return p->backend == 0 ? LB_DROP_NoBackend : GO_ON;
 }

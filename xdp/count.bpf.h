@@ -37,7 +37,8 @@ static __always_inline void record(const struct world* world, const struct packe
   d->reason = reason;
   d->service = p->service;
   d->listener = p->listener;
-  d->slot = p->slot;
+  const struct lb_xdp_service* service = service_of(world->active, p->service);
+  d->slot = p->choice == 0 || service == 0 ? LB_NO_SERVICE : lb_slot(p->choice, service->service.table_size);
   d->flow_hash = p->hash;
   d->hash = p->choice;
   d->backend = p->backend;

@@ -17,7 +17,7 @@ enum found {
 struct flow {
   struct lb_flow_line* first;  // where its entry may be; the second one only while it is needed
   struct lb_flow_line* line;   // where its entry is
-  __u32 first_at, second_at, line_at, entry;
+  __u32 first_at, line_at, entry;
   __u32 found, state;
 };
 
@@ -57,9 +57,8 @@ static __always_inline __u32 match_flow(const struct world* world, const struct 
   f->line_at = f->first_at;
   const __u32 here = lb_flow_match_words(f->first, (__u32)p->hash);
   if (here != 0) return here;
-  f->second_at = second_line(world, p);
-  f->line = LOOKUP(lb_flows, f->second_at);
-  f->line_at = f->second_at;
+  f->line_at = second_line(world, p);
+  f->line = LOOKUP(lb_flows, f->line_at);
   return f->line == 0 ? 0 : lb_flow_match_words(f->line, (__u32)p->hash);
 }
 
@@ -145,14 +144,18 @@ static __always_inline int take_entry(const struct world* world, struct lb_xdp_w
   f->line_at = f->first_at;
   f->entry = one & 7;
   if (one >> 16 < LB_FLOW_HARM_ONCE) return 1;
-  f->second_at = second_line(world, p);
-  struct lb_flow_line* second = LOOKUP(lb_flows, f->second_at);
+  const __u32 second_at = second_line(world, p);
+  struct lb_flow_line* second = LOOKUP(lb_flows, second_at);
   if (second == 0) return 0;
   const __u32 two = victim(second, world->now_ms);
   const int first_is_less = one >> 16 <= two >> 16;
+  // The other line's candidate, as the number of its record: one word to keep; its line is looked up where it is
+  // needed.
+  __u32 other = second_at * LB_FLOW_ENTRIES + (two & 7);
   if (two >> 16 < LB_FLOW_HARM_ONCE || !first_is_less) {
+    other = f->first_at * LB_FLOW_ENTRIES + (one & 7);
     f->line = second;
-    f->line_at = f->second_at;
+    f->line_at = second_at;
     f->entry = two & 7;
   }
   const __u32 harm = (first_is_less ? one : two) >> 16;
@@ -163,10 +166,10 @@ static __always_inline int take_entry(const struct world* world, struct lb_xdp_w
   }
   // Both are flows that go on: what the table would send the same way loses nothing.
   if (!is_agreeing(world->half, world->active, f->line, f->line_at * LB_FLOW_ENTRIES + f->entry)) {
-    f->line = first_is_less ? second : f->first;
-    f->line_at = first_is_less ? f->second_at : f->first_at;
-    f->entry = (first_is_less ? two : one) & 7;
-    if (!is_agreeing(world->half, world->active, f->line, f->line_at * LB_FLOW_ENTRIES + f->entry)) return 0;
+    f->line_at = other / LB_FLOW_ENTRIES;
+    f->line = LOOKUP(lb_flows, f->line_at);
+    f->entry = other & 7;
+    if (f->line == 0 || !is_agreeing(world->half, world->active, f->line, other)) return 0;
   }
   count(w, LB_COUNT_FlowsEvictedAgreeing, 1);
   return 1;

@@ -106,7 +106,7 @@ int lbd_balance(struct xdp_md* ctx) {
   world.worker = lb_port.first_worker + (queue < lb_port.queues ? queue : 0);
   struct lb_xdp_worker* w = LOOKUP(lb_workers, world.worker);
   if (w == 0) return XDP_PASS;
-  struct packet p = {.service = LB_NO_SERVICE, .listener = LB_NO_SERVICE, .slot = LB_NO_SERVICE};
+  struct packet p = {.service = LB_NO_SERVICE, .listener = LB_NO_SERVICE};
   __u32 egress = 0;
   __u64 bytes = 0;
   p.length = (__u32)(ctx->data_end - ctx->data);

@@ -69,7 +69,7 @@ struct packet {
   void* ip;
   // For lb_decision alone.
   __u64 choice;
-  __u32 slot, tracked;
+  __u32 tracked;
 };
 
 // The records that count for a packet.

@@ -11,6 +11,8 @@
 #include <optional>
 #include <thread>
 
+#include "tests/bench/samples.h"
+
 namespace lb::bench {
 namespace {
 

@@ -93,9 +93,13 @@ XdpRun XdpRig::run(const packet::Bytes& frame) {
   XdpRun r;
   r.frame.resize(frame.size() + kMostGrowth);
   maps_.decision() = {};
-  LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame.data(), .data_out = r.frame.data(),
-              .data_size_in = static_cast<__u32>(frame.size()), .data_size_out = static_cast<__u32>(r.frame.size()),
-              .repeat = 1);
+  bpf_test_run_opts opts{};
+  opts.sz = sizeof opts;
+  opts.data_in = frame.data();
+  opts.data_out = r.frame.data();
+  opts.data_size_in = static_cast<uint32_t>(frame.size());
+  opts.data_size_out = static_cast<uint32_t>(r.frame.size());
+  opts.repeat = 1;
   if (bpf_prog_test_run_opts(program_.fd(), &opts) != 0) {
     std::fprintf(stderr, "XDP rig: the kernel does not run the program on %zu bytes: %s\n", frame.size(),
                  strerror(errno));

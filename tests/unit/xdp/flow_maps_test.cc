@@ -63,6 +63,25 @@ TEST_F(FlowMapsTest, ProgramsTakeThem) {
   EXPECT_EQ(all->flows().size(), 3 * made->lines());
 }
 
+TEST_F(FlowMapsTest, ProgramsTakeTheFormerOnesToo) {
+  live();
+  const Runtime runtime = open();
+  const auto made = maps(runtime, {.key = {1, 2}, .flows = 4096, .workers = 5, .orphan_after_ms = 1});
+  const auto all = Maps::create({.workers = 5}, made->to_reuse());
+  ASSERT_OK(all);
+  EXPECT_EQ(all->flows().size(), 5 * made->lines());
+  // Both were made as lb_flows.
+  for (const NamedFd& map : all->all()) {
+    if (map.name != "lb_former_flows") continue;
+    const auto memory = MapMemory::map(map.fd);
+    ASSERT_OK(memory);
+    ASSERT_EQ(memory->size(), 3 * made->former_lines() * sizeof(lb_flow_line));
+    EXPECT_EQ(static_cast<const lb_flow_line*>(memory->data())[made->former_lines() + 7].tag[3], 1001);
+    return;
+  }
+  FAIL() << "no lb_former_flows";
+}
+
 TEST_F(FlowMapsTest, AnotherShapeIsReadUntilItIsEmpty) {
   for (const FlowMapOptions other :
        {FlowMapOptions{.key = {1, 2}, .flows = 4096, .workers = 5, .orphan_after_ms = 1},
