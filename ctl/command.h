@@ -67,7 +67,7 @@ class Session {
   ~Session();
 
   Options options;
-  host::Machine machine;        // that `config check --host` judges
+  host::Machine machine;  // that `config check --host` judges
   // What forwards though no daemon answers: {..., message}, null: nothing. Asked when one is missed; may be empty.
   std::function<nlohmann::json()> without_daemon;
   std::function<int()> action;  // what the named command does; set while the line is parsed
