@@ -48,6 +48,10 @@ std::vector<Change> changes() {
       world([](World& w) { w.config.services["spread"].pool = "p4", w.config.services["site"].pool = "p6"; }),
       world([](World& w) { w.topology.reach[address("10.0.1.1")].resolved = false; }),
       world([](World& w) {
+        for (const char* lost : {"10.0.1.1", "10.0.1.2", "2001:db8:1::3", "10.0.0.11"})
+          w.topology.reach[address(lost)].resolved = false;
+      }),
+      world([](World& w) {
         for (const char* s : {"spread", "sticky", "site", "web"}) w.config.services[s].forward = Forward::kDsr;
       }),
       world([](World& w) {
@@ -92,9 +96,10 @@ std::vector<std::shared_ptr<const model::Snapshot>> changing_worlds() {
   return all;
 }
 
-Events::Events(uint64_t seed, size_t worlds)
+Events::Events(uint64_t seed, size_t worlds, bool is_calm)
     : random_(seed),
       worlds_(worlds),
+      is_calm_(is_calm),
       forwarded_(property::seeds(Verdict::kForward)),
       all_(property::seeds(Verdict::kNone)) {}
 
@@ -136,7 +141,8 @@ packet::Bytes Events::flow_frame() {
   const bool ipv6 = to.ipv6 != nullptr && pick(random_, 3) == 0;
   packet::Packet p = headers(ipv6, ipv6 ? to.ipv6 : to.ipv4);
   // Some of a flood, none of which comes twice.
-  const auto sport = static_cast<uint16_t>(pick(random_, 10) == 0 ? random_() : 1024 + pick(random_, 30));
+  const bool floods = !is_calm_ && pick(random_, 5) == 0;
+  const auto sport = static_cast<uint16_t>(floods ? random_() : 1024 + pick(random_, is_calm_ ? 4 : 40));
   if (to.udp)
     p.udp(sport, to.port);
   else
@@ -151,17 +157,17 @@ packet::Bytes Events::next_frame() {
   packet::Bytes f = kind < 6   ? flow_frame()
                     : kind < 9 ? forwarded_[pick(random_, forwarded_.size())]
                                : all_[pick(random_, all_.size())];
-  if (pick(random_, 2) == 0) f = property::mutate(std::move(f), random_);
+  if (pick(random_, 10) < (is_calm_ ? 2 : 8)) f = property::mutate(std::move(f), random_);
   f.resize(std::clamp<size_t>(f.size(), kLeastXdpFrame, kMostBytes));
   return f;
 }
 
 Event Events::next() {
   const uint64_t kind = pick(random_, 10'000);
-  if (kind < 10) return {.kind = Event::Kind::kSnapshot, .value = pick(random_, 2) == 0 ? 0 : pick(random_, worlds_)};
-  if (kind < 20) return {.kind = Event::Kind::kEgress, .value = pick(random_, 4) != 0};
-  if (kind < 30) return {.kind = Event::Kind::kExceptionPath, .value = pick(random_, 4) != 0};
-  if (kind < 40) return {.kind = Event::Kind::kTime, .value = 1000 * (1 + pick(random_, 1200))};
+  if (kind < 40) return {.kind = Event::Kind::kSnapshot, .value = pick(random_, 2) == 0 ? 0 : pick(random_, worlds_)};
+  if (kind < 50) return {.kind = Event::Kind::kEgress, .value = pick(random_, 4) != 0};
+  if (kind < 60) return {.kind = Event::Kind::kExceptionPath, .value = pick(random_, 4) != 0};
+  if (kind < 64) return {.kind = Event::Kind::kTime, .value = 1000 * (1 + pick(random_, 1200))};
   if (kind < 1000) return {.kind = Event::Kind::kTime, .value = 1 + pick(random_, 400)};
   return {.kind = Event::Kind::kFrame, .frame = next_frame()};
 }

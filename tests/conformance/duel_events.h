@@ -15,7 +15,7 @@ std::vector<std::shared_ptr<const model::Snapshot>> changing_worlds();
 
 class Events {
  public:
-  Events(uint64_t seed, size_t worlds);
+  Events(uint64_t seed, size_t worlds, bool is_calm);
   Event next();
 
  private:
@@ -25,6 +25,7 @@ class Events {
 
   std::mt19937_64 random_;
   size_t worlds_;
+  bool is_calm_;  // mostly flows that go on; else mostly noise
   std::vector<packet::Bytes> forwarded_, all_;
 };
 

@@ -5,7 +5,7 @@ import signal
 
 import network
 from daemon import Daemon
-from guest import PCI, bind, interface_of, ip, run
+from guest import BUILD, PCI, bind, interface_of, ip, run
 from network import BACKENDS, LBD_LAN, LBD_WAN, VIPS
 from test_forward import answered
 from transfers import Transfers
@@ -26,6 +26,14 @@ def to_the_kernel():
         run("ethtool", "-L", name, "combined", "2")
     ip([f"route replace default via {a[:-1]}1" for a in LBD_WAN])
     ip([f"route replace {vip} via {LBD_WAN[network.is6(vip)]}" for vip in VIPS], "r")
+
+
+def test_every_case_on_this_kernel(_world):
+    """What a kernel makes of the program is its verifier's and its compiler's doing: the conformance cases, and the verifier's budget."""
+    assert os.uname().release.startswith("6.1."), os.uname().release
+    told = run(BUILD / "tests" / "conformance" / "conformance_xdp", "--gtest_brief=1")
+    print(told.strip())
+    assert "instructions verified" in told, told
 
 
 def test_native_on_virtio_nics(world):
