@@ -14,7 +14,8 @@ using Json = nlohmann::json;
 namespace {
 
 bool is_balanced(const model::CounterArray& c) {
-  uint64_t ends = c[LB_COUNT_Forwarded] + c[LB_COUNT_Punted] + c[LB_COUNT_HandedOut];
+  uint64_t ends =
+      c[LB_COUNT_Forwarded] + c[LB_COUNT_Answered] + c[LB_COUNT_Punted] + c[LB_COUNT_HandedOut] + c[LB_COUNT_Held];
   for (size_t i = LB_DROP_FIRST; i <= LB_DROP_LAST; i++) ends += c[i];
   return c[LB_COUNT_RxPackets] + c[LB_COUNT_HandedIn] == ends;
 }

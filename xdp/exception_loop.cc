@@ -39,7 +39,8 @@ ExceptionLoop::ExceptionLoop(const ExceptionOptions& options, std::vector<Port> 
       frames_(stages::kBatch * (kHeadroom + frame_room + 1)),
       tally_{counters_of(*options.worker), options.services, options.backends},
       tracker_(options.flow_table, options.other_flows, tally_.counters),
-      flows_(options.flow_table.count > 0 ? &tracker_ : nullptr) {
+      own_{
+          .flows = options.flow_table.count > 0 ? &tracker_ : nullptr, .fragments = &fragments_, .answers = &answers_} {
   for (const Port& port : ports_) polled_.push_back({.fd = port.tap.fd(), .events = POLLIN, .revents = 0});
   polled_.push_back({.fd = wakes_.get(), .events = POLLIN, .revents = 0});
 }
@@ -49,10 +50,17 @@ void ExceptionLoop::run() noexcept {
     wait();
     take_snapshot();
     if (snapshot_ == nullptr) continue;
-    if (flows_ != nullptr) flows_->tick(now_ms(), nullptr);
+    tick();
     for (size_t port = 0; port < ports_.size(); port++)
       if (polled_[port].revents != 0) do_batch(port);
   }
+}
+
+void ExceptionLoop::tick() noexcept {
+  const uint64_t now = now_ms();
+  if (own_.flows != nullptr) own_.flows->tick(now, nullptr);
+  fragments_.tick(now);
+  answers_.tick(now);
 }
 
 void ExceptionLoop::stop() noexcept {
@@ -92,7 +100,7 @@ void ExceptionLoop::wait() noexcept {
   const bool ready = snapshot_ != nullptr;
   for (pollfd& p : polled_) p.revents = 0;
   if (ready)
-    (void)poll(polled_.data(), polled_.size(), flows_ != nullptr ? kTickMs : -1);
+    (void)poll(polled_.data(), polled_.size(), kTickMs);
   else
     (void)poll(&polled_.back(), 1, -1);
 }
@@ -101,9 +109,10 @@ void ExceptionLoop::do_batch(size_t port) noexcept {
   const uint32_t n = receive(port);
   if (n == 0) return;
   batch_.start(n);
+  batch_.ingress = static_cast<uint16_t>(port);
   batch_.port_mac = ports_[port].mac.bytes;
   batch_.exception_path = true;
-  stages::run(batch_, *snapshot_, flows_);
+  stages::run(batch_, *snapshot_, own_);
   give_back(ports_[port], n);
   send(n);
   stages::count_verdicts(batch_, n, tally_);
@@ -139,7 +148,7 @@ void ExceptionLoop::give_back(const Port& port, uint32_t n) noexcept {
 }
 
 void ExceptionLoop::send(uint32_t n) noexcept {
-  for (const Slot i : stages::Bits(batch_.slots_with(Verdict::kForward, n))) {
+  for (const Slot i : stages::Bits(batch_.slots_with(Verdict::kForward, n) | batch_.slots_with(Verdict::kAnswer, n))) {
     const uint16_t egress = batch_.egress[i];
     const Sent sent =
         egress < ports_.size() ? ports_[egress].sender.send(batch_.data[i], batch_.length[i]) : Sent::kFull;

@@ -15,6 +15,7 @@
 #include "dataplane/net/result.h"
 #include "dataplane/stages/batch.h"
 #include "dataplane/stages/flow_table.h"
+#include "dataplane/stages/pipeline.h"
 #include "dataplane/stages/worker_state.h"
 #include "xdp/exception_path.h"
 #include "xdp/exception_tap.h"
@@ -48,6 +49,7 @@ class ExceptionLoop {
   void wake() noexcept;
   void take_snapshot() noexcept;
   void wait() noexcept;
+  void tick() noexcept;
   void do_batch(size_t port) noexcept;
   uint32_t receive(size_t port) noexcept;
   void give_back(const Port& port, uint32_t n) noexcept;
@@ -62,7 +64,9 @@ class ExceptionLoop {
 
   stages::Tally tally_;
   stages::FlowTracker tracker_;
-  stages::FlowTracker* flows_;  // null: no tracking
+  stages::Fragments fragments_;
+  stages::Answers answers_;
+  stages::Belongings own_;  // flows: null: no tracking
   stages::Batch batch_{};
 
   std::atomic<bool> stop_ = false;

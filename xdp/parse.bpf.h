@@ -34,7 +34,7 @@ static __always_inline __u32 parse_l4(const __u8* l4, const void* end, __u32 byt
   if (p->proto == LB_PROTO_UDP) return parse_udp(l4, end, bytes, p);
   if (p->proto != (p->family == 4 ? LB_PROTO_ICMP : LB_PROTO_ICMPV6)) return GO_ON;  // without ports; nobody listens
   if (bytes < sizeof(struct lb_icmp) || (const void*)(l4 + sizeof(struct lb_icmp)) > end) return LB_DROP_BadL4Header;
-  return lb_is_icmp_error(p->family, *l4) ? LB_DROP_IcmpError : LB_DROP_IcmpOther;
+  return lb_is_icmp_error(p->family, *l4) ? LB_DROP_IcmpUnmatched : LB_DROP_IcmpOther;
 }
 
 static __always_inline __u32 parse_ipv4(const __u8* ip, const void* end, struct packet* p) {
@@ -50,7 +50,7 @@ static __always_inline __u32 parse_ipv4(const __u8* ip, const void* end, struct 
   if (p->ip_length < sizeof(struct lb_ipv4) || p->l3 + p->ip_length > p->length) return LB_DROP_BadIpHeader;
   if (lb_csum_fold64((__u64)w0 + w1 + p->hop + src + dst) != 0xffff) return LB_DROP_BadIpChecksum;
   if (lb_is_bad_source4(src)) return LB_DROP_BadSource;
-  if ((w1 >> 16 & lb_htons(LB_IPV4_MF | LB_IPV4_OFFSET)) != 0) return LB_DROP_Fragment;
+  if ((w1 >> 16 & lb_htons(LB_IPV4_MF | LB_IPV4_OFFSET)) != 0) return LB_DROP_FragmentUnmatched;
   return parse_l4(ip + sizeof(struct lb_ipv4), end, p->ip_length - (__u32)sizeof(struct lb_ipv4), p);
 }
 

@@ -20,6 +20,10 @@ std::string_view verdict_name(stages::Verdict v) {
       return "forwarded";
     case stages::Verdict::kPunt:
       return "punted";
+    case stages::Verdict::kSplit:
+      return "split";
+    case stages::Verdict::kAnswer:
+    case stages::Verdict::kHold:
     case stages::Verdict::kDrop:
     case stages::Verdict::kNone:
       break;

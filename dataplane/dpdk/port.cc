@@ -231,6 +231,7 @@ net::Status Port::share_queues(const PortContext& context) {
     for (uint16_t q = 0; q < device->rx_queues(); q++)
       rx.push_back({.device = device->id(),
                     .queue = q,
+                    .port = net::raw(plan_.id),
                     .mac = mac_.bytes,
                     .kernel_copy = kernel_copy_,
                     .punts = twin_ ? &twin_->punts() : nullptr});

@@ -15,6 +15,7 @@ struct PuntRings;
 struct RxQueue {
   uint16_t device = 0;  // DPDK's port number
   uint16_t queue = 0;
+  uint16_t port = 0;                 // PortId
   std::array<uint8_t, 6> mac{};      // of the port
   bool kernel_copy = false;          // the kernel sees every frame too (AF_PACKET)
   rte_ring* ring = nullptr;          // instead of the device's queue: what the worker that polls that one hands over

@@ -28,6 +28,7 @@ uint32_t receive(const RxQueue& from, Burst& burst, stages::Batch& b, Arrival& a
     arrival.bytes += b.length[i];
   }
   b.start(n);
+  b.ingress = from.port;
   b.port_mac = from.mac;
   b.kernel_copy = from.kernel_copy;
   b.exception_path = from.punts != nullptr;

@@ -92,6 +92,7 @@ void free_slots(uint64_t slots, const Burst& burst) noexcept {
 void send(std::span<const TxQueue> to, const Burst& burst, uint32_t n, stages::Batch& b, uint64_t given) noexcept {
   const uint64_t all = stages::Batch::first_slots(n);
   uint64_t left = b.slots_with(Verdict::kForward, n);
+  if (b.refused != 0) left |= b.slots_with(Verdict::kAnswer, n);
   uint64_t taken = given;
   while (left != 0) {
     const uint16_t port = b.egress[static_cast<Slot>(__builtin_ctzll(left))];

@@ -46,7 +46,7 @@ void Worker::run() noexcept {
     const uint64_t generation = net::raw(snapshot.generation);
     if (generation_.load(std::memory_order_relaxed) != generation)
       generation_.store(generation, std::memory_order_release);  // partner: generation()
-    if (flows_ != nullptr) flows_->tick(flows::flow_clock_ms(), options_.flow_requests);
+    tick();
     uint32_t received = 0;
     for (const RxQueue& queue : options_.rx) received += poll(queue, snapshot);
     for (const Relay& r : options_.relays) received += relay(r);
@@ -56,12 +56,19 @@ void Worker::run() noexcept {
   readers_.offline(options_.number);
 }
 
+void Worker::tick() noexcept {
+  const uint64_t now_ms = flows::flow_clock_ms();
+  if (own_.flows != nullptr) own_.flows->tick(now_ms, options_.flow_requests);
+  fragments_.tick(now_ms);
+  answers_.tick(now_ms);
+}
+
 uint32_t Worker::poll(const RxQueue& queue, const model::Snapshot& snapshot) noexcept {
   Arrival arrival;
   const uint32_t n = receive(queue, burst_, batch_, arrival);
   if (arrival.packets == 0) return 0;
   if (n > 0) {
-    stages::run(batch_, snapshot, flows_);
+    stages::run(batch_, snapshot, own_);
     const uint64_t given = queue.punts == nullptr ? 0 : hand_up(*queue.punts, burst_, n, batch_);
     send(options_.tx, burst_, n, batch_, given);
     stages::count_verdicts(batch_, n, state_);

@@ -16,6 +16,7 @@
 #include "dataplane/model/snapshot.h"
 #include "dataplane/stages/batch.h"
 #include "dataplane/stages/flow_table.h"
+#include "dataplane/stages/pipeline.h"
 #include "dataplane/stages/worker_state.h"
 
 namespace lb::dpdk {
@@ -39,7 +40,9 @@ class alignas(64) Worker {
         readers_(readers),
         snapshots_(snapshots),
         tracker_(options_.flow_table, options_.other_flows, state_.counters),
-        flows_(options_.flow_table.count > 0 ? &tracker_ : nullptr) {}
+        own_{.flows = options_.flow_table.count > 0 ? &tracker_ : nullptr,
+             .fragments = &fragments_,
+             .answers = &answers_} {}
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
@@ -49,6 +52,7 @@ class alignas(64) Worker {
   const stages::WorkerState& state() const noexcept { return state_; }
 
  private:
+  void tick() noexcept;
   uint32_t poll(const RxQueue& queue, const model::Snapshot& snapshot) noexcept;
   void count_arrival(const RxQueue& queue, const Arrival& arrival) noexcept;
   void rest(uint32_t idle_polls) noexcept;
@@ -60,7 +64,9 @@ class alignas(64) Worker {
   alignas(64) std::atomic<uint64_t> generation_ = 0;  // worker writes, control reads: what it uses now
   stages::WorkerState state_;
   stages::FlowTracker tracker_;
-  stages::FlowTracker* flows_;  // null: no tracking
+  stages::Fragments fragments_;
+  stages::Answers answers_;
+  stages::Belongings own_;  // flows: null: no tracking
   stages::Batch batch_;
   Burst burst_;
 };

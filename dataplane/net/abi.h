@@ -39,7 +39,8 @@ LB_ASSERT(sizeof(struct lb_listener_slot) == 32);
 // One slot of the owned-address table, same addressing with lb_address_hash(). Ranges of an address are
 // ranges[range_start .. range_start + range_count): port ranges first, any-port entries after them.
 #define LB_ADDR_USED 1u
-#define LB_ADDR_KERNEL 2u  // the kernel has this address on an interface: what no listener wants is punted, not dropped
+#define LB_ADDR_KERNEL 2u  // what no listener wants is punted, not dropped
+#define LB_ADDR_REJECT 4u  // what no listener wants is answered: RST, or port unreachable
 struct lb_address_slot {
   struct lb_addr addr;
   __u32 range_start;
@@ -122,26 +123,31 @@ static inline __u32 lb_listener_hash(__u32 address_hash, lb_be16 port, __u8 prot
   return lb_mix32(address_hash, (__u32)port | (__u32)proto << 16);
 }
 
-// Every counter of a worker: the four verdict counters first, then the drop reasons, then what stages tell besides.
+// Every counter of a worker: the verdict counters first, then the drop reasons, then what stages tell besides.
 //   X(Enumerator, name in JSON / CLI / metrics, help)
-// Exactly one of forwarded, punted, handed_out and the drop reasons is counted for every packet that a worker gets:
-//   rx_packets + handed_in = forwarded + punted + sum of LB_DROP_COUNTERS + handed_out, per worker, at batch
-//   boundaries.
-// Between two batches a worker holds no packet; over all workers, handed_out - handed_in are in the rings between them.
+// Exactly one of forwarded, answered, punted, handed_out and the drop reasons is counted for every packet that a worker
+// gets, but for those it holds (`held`, how many just now):
+//   rx_packets + handed_in = forwarded + answered + punted + sum of LB_DROP_COUNTERS + handed_out + held, per worker,
+//   at batch boundaries.
+// Over all workers, handed_out - handed_in are in the rings between them.
 #define LB_DROP_COUNTERS(X)                                                                                          \
   X(BadIpHeader, "bad_ip_header", "owned, IP version, header length or total length does not fit the frame")         \
   X(BadIpChecksum, "bad_ip_checksum", "owned, IPv4 header checksum is wrong")                                        \
   X(BadL4Header, "bad_l4_header", "owned, TCP, UDP or ICMP header is cut short or its lengths contradict")           \
   X(BadExtension, "bad_extension", "owned, more than 8 IPv6 extension headers, more than 256 bytes, or cut short")   \
   X(BadSource, "bad_source", "owned, a source that no client can have: ours, loopback, multicast, broadcast or 0/8") \
-  X(Fragment, "fragment", "owned, a fragment; not forwarded in this version")                                        \
-  X(IcmpError, "icmp_error", "owned, an ICMP error; not forwarded in this version")                                  \
-  X(IcmpOther, "icmp_other", "owned, ICMP that is no error (echo included); not answered in this version")           \
+  X(FragmentTiny, "fragment_tiny", "owned, a first fragment without the whole L4 header")                            \
+  X(FragmentOverlap, "fragment_overlap", "owned, a fragment of a datagram of which two fragments overlap")           \
+  X(FragmentUnmatched, "fragment_unmatched", "owned, a fragment whose first one did not come in time")               \
+  X(FragmentFull, "fragment_full", "owned, a fragment before its first one, and there was no room to hold it")       \
+  X(IcmpUnmatched, "icmp_unmatched", "owned, an ICMP error that quotes no whole TCP or UDP flow of the address")     \
+  X(IcmpOther, "icmp_other", "owned, ICMP that is neither an error nor an echo request")                             \
+  X(EchoLimited, "echo_limited", "owned, an echo request beyond the rate of answers")                                \
   X(NoListener, "no_listener", "to an address of ours on which no service listens with that protocol and port")      \
   X(NoBackend, "no_backend", "the service has no eligible backend")                                                  \
   X(NoNextHop, "no_next_hop", "a tracked flow's backend has no resolved next hop at this moment")                    \
-  X(TtlExpired, "ttl_expired", "TTL or hop limit would reach 0 here")                                                \
-  X(TooBig, "too_big", "larger than the egress MTU, after encapsulation")                                            \
+  X(TtlExpired, "ttl_expired", "TTL or hop limit would reach 0 here, and no answer is due")                          \
+  X(TooBig, "too_big", "too large for the way to the backend after encapsulation, and no answer is due")             \
   X(NoHeadroom, "no_headroom", "no room in front of the packet for the outer header")                                \
   X(NoExceptionPath, "no_exception_path", "for the kernel, but the port has no way to hand it over")                 \
   X(ExceptionFull, "exception_full", "for the kernel, and the ring to the port's twin was full")                     \
@@ -163,16 +169,25 @@ static inline __u32 lb_listener_hash(__u32 address_hash, lb_be16 port, __u8 prot
   X(ForeignFound, "foreign_found", "flows found in the table of another worker, or of a former lbd, and copied")  \
   X(ForeignSkipped, "foreign_skipped", "packets of unknown flows not looked for in other tables: over the rate")
 
+// What was done about fragments and errors; none of them is a verdict.
+#define LB_EDGE_COUNTERS(X)                                                                                          \
+  X(FragmentsHeld, "fragments_held", "fragments that came before their first one, and waited for it")                \
+  X(PiecesSent, "pieces_sent", "fragments made of forwarded packets that were too large for the way to the backend") \
+  X(ErrorsForwarded, "icmp_errors_forwarded", "ICMP errors sent to the backend of the flow that they quote")
+
 #define LB_COUNTERS(X)                                                                           \
   X(RxPackets, "rx_packets", "packets received from the ports")                                  \
   X(RxBytes, "rx_bytes", "bytes received, Ethernet header included")                             \
   X(Forwarded, "forwarded", "packets accepted by the egress queue")                              \
   X(ForwardedBytes, "forwarded_bytes", "bytes sent, Ethernet and outer headers included")        \
+  X(Answered, "answered", "packets answered: echo replies, ICMP errors, resets")                 \
   X(Punted, "punted", "packets left to the kernel unchanged")                                    \
   X(HandedOut, "handed_out", "packets received for another worker's flow and handed over to it") \
   X(HandedIn, "handed_in", "packets that other workers received and handed over")                \
+  X(Held, "held", "fragments that wait for their first one just now")                            \
   LB_DROP_COUNTERS(X)                                                                            \
-  LB_FLOW_COUNTERS(X)
+  LB_FLOW_COUNTERS(X)                                                                            \
+  LB_EDGE_COUNTERS(X)
 
 enum lb_counter {
 #define X(id, name, help) LB_COUNT_##id,

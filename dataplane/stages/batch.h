@@ -96,9 +96,14 @@ struct Batch {
   uint64_t live = 0;        // bit i: slot i still travels
   uint64_t recognised = 0;  // bit i: recognise() has done the work of parse() and find_listener() for it
   uint64_t known = 0;       // bit i: its flow is tracked, and Meta::backend is the flow's
+  uint64_t fragments = 0;   // bit i: one of several, Meta::fragment; parse() finds them
+  uint64_t quoting = 0;     // bit i: an ICMP error; Meta has the addresses, ports and protocol of the flow it is about
+  uint64_t refused = 0;     // bit i: dropped, but answer() may have an answer
+  uint64_t splits = 0;      // bit i: verdict kSplit
   Trace* trace = nullptr;
-  // The ingress port: its MAC (other destinations are the kernel's), and whether the kernel sees what is not owned by
-  // itself, or the engine hands it what is punted, owned or not (the exception path).
+  // The ingress port: its number (answers leave by it), its MAC (other destinations are the kernel's), and whether the
+  // kernel sees what is not owned by itself, or the engine hands it what is punted, owned or not (the exception path).
+  uint16_t ingress = 0;
   std::array<uint8_t, 6> port_mac{};
   bool kernel_copy = false;
   bool exception_path = false;
@@ -123,7 +128,7 @@ struct Batch {
   }
   void start(uint32_t count) noexcept {
     live = first_slots(count);
-    recognised = known = 0;
+    recognised = known = fragments = quoting = refused = splits = 0;
     usual.slots = usual.bare = usual.sent = 0;
     verdict.fill(Verdict::kNone);
   }
@@ -131,6 +136,11 @@ struct Batch {
     verdict[i] = Verdict::kDrop;
     reason[i] = static_cast<uint8_t>(why);
     live &= ~(1ull << i);
+  }
+  // Dropped, unless answer() makes an answer of it. REQUIRES: the frame is as it came in.
+  void refuse(Slot i, Drop why) noexcept {
+    drop(i, why);
+    refused |= 1ull << i;
   }
   // Not owned: the kernel's own copy is the punt where there is one.
   void punt(Slot i) noexcept {

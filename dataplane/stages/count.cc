@@ -53,7 +53,14 @@ void count_verdicts(const Batch& b, uint32_t n, const Tally& w) noexcept {
   if (others != 0)
     count_forwarded(
         b, others, [&](Slot i) { return b.meta[i].service; }, [&](Slot i) { return b.meta[i].backend; }, w);
-  for (Slot i : Bits(Batch::first_slots(n) & ~(forwarded | punted))) bump(w.counters[b.reason[i]], 1);
+  uint64_t dropped = Batch::first_slots(n) & ~(forwarded | punted);
+  if (b.refused != 0) {
+    const uint64_t answered = b.slots_with(Verdict::kAnswer, n);
+    bump(w.counters[LB_COUNT_Answered], number_of(answered));
+    dropped &= ~answered;
+  }
+  if (b.fragments != 0) dropped &= ~b.slots_with(Verdict::kHold, n);  // `held` is told by Fragments
+  for (Slot i : Bits(dropped)) bump(w.counters[b.reason[i]], 1);
   bump(w.counters[LB_COUNT_Punted], number_of(punted));
 }
 

@@ -1,6 +1,6 @@
 // The bookkeeping of a batch: after run() and after the egress queues have answered, each packet is counted under
-// exactly one verdict, its service and backend when it was forwarded. rx_packets = forwarded + punted + sum of drops,
-// by construction.
+// exactly one verdict, its service and backend when it was forwarded. What Fragments holds is counted when it has left
+// there.
 #pragma once
 
 #include "dataplane/stages/batch.h"

@@ -185,6 +185,12 @@ bool find_late(Batch& b, Slot i, const Snapshot& s, const FlowTracker::Work& w) 
 
 }  // namespace
 
+void find_quoted(Batch& b, const Snapshot& s, FlowTracker& t) noexcept {
+  (void)b;
+  (void)s;
+  (void)t;
+}
+
 void find_flows(Batch& b, const Snapshot& s, FlowTracker& t) noexcept {
   FlowTracker::Work& w = t.work;
   w.replaced = w.copied = 0;

@@ -21,6 +21,9 @@
 
 namespace lb::stages {
 
+// Before find_flows: the flows that ICMP errors are about, as find_flows finds them but that nothing of them changes:
+// an error is no sign of life.
+void find_quoted(Batch& b, const model::Snapshot& snapshot, FlowTracker& flows) noexcept;
 void find_flows(Batch& b, const model::Snapshot& snapshot, FlowTracker& flows) noexcept;
 void keep_flows(Batch& b, const model::Snapshot& snapshot, FlowTracker& flows) noexcept;
 

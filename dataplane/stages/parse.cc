@@ -139,7 +139,7 @@ bool is_bad_source(const Meta& m) noexcept {
 }
 
 Drop parse_icmp(uint8_t type, uint8_t family) noexcept {
-  return lb_is_icmp_error(family, type) != 0 ? LB_DROP_IcmpError : LB_DROP_IcmpOther;
+  return lb_is_icmp_error(family, type) != 0 ? LB_DROP_IcmpUnmatched : LB_DROP_IcmpOther;
 }
 
 // Protocols that we know no header of pass without ports; no listener can want them.
@@ -176,7 +176,10 @@ void judge(Batch& b, Slot i, const Snapshot& s) noexcept {
   if (is_neighbour_discovery(frame, m)) return b.punt_owned(i);
   if (is_bad_source(m) || find_address(s, m.src, lb_address_hash(&m.src)) != kNotOwned)
     return b.drop(i, LB_DROP_BadSource);
-  if (m.fragment) return b.drop(i, LB_DROP_Fragment);
+  if (m.fragment) {
+    b.fragments |= 1ull << i;
+    return;
+  }
   why = parse_l4(frame, m);
   if (why != kFine) b.drop(i, why);
 }

@@ -1,7 +1,9 @@
 #include "dataplane/stages/pipeline.h"
 
+#include "dataplane/stages/answer.h"
 #include "dataplane/stages/choose.h"
 #include "dataplane/stages/flow.h"
+#include "dataplane/stages/fragment.h"
 #include "dataplane/stages/hash.h"
 #include "dataplane/stages/listener.h"
 #include "dataplane/stages/next_hop.h"
@@ -12,18 +14,22 @@
 
 namespace lb::stages {
 
-void run(Batch& b, const model::Snapshot& snapshot, FlowTracker* flows) noexcept {
-  recognise(b, snapshot, flows != nullptr ? &flows->own() : nullptr);  // the usual packet -> all of the next three
-  parse(b, snapshot);          // any other -> addresses, ports, offsets; what is not owned is punted
-  find_listener(b, snapshot);  // its destination -> service
-  hash_flows(b, snapshot);     // tuple -> 64 bits
-  if (flows != nullptr) send_usual(b, snapshot, *flows);  // the usual one of a tracked flow -> all that follows
-  complete(b, b.live);                                    // what is left is looked at one by one
-  if (flows != nullptr) find_flows(b, snapshot, *flows);  // of a tracked flow -> its backend
-  choose(b, snapshot);                                    // of a new one: hash -> backend
-  if (flows != nullptr) keep_flows(b, snapshot, *flows);  // tracked from now on
-  rewrite(b, snapshot);                                   // TTL, outer header
-  set_next_hop(b, snapshot);                              // Ethernet header, egress port
+void run(Batch& b, const model::Snapshot& snapshot, const Belongings& own) noexcept {
+  FlowTracker* const flows = own.flows;
+  recognise(b, snapshot, flows != nullptr ? &flows->own() : nullptr);  // the usual packet -> all of the next four
+  parse(b, snapshot);                        // any other -> addresses, ports, offsets; what is not owned is punted
+  follow_first(b, snapshot, own.fragments);  // a fragment -> the ports of its datagram
+  find_listener(b, snapshot);                // its destination -> service
+  hash_flows(b, snapshot);                   // tuple -> 64 bits
+  if (flows != nullptr) send_usual(b, snapshot, *flows);   // the usual one of a tracked flow -> all that follows
+  complete(b, b.live);                                     // what is left is looked at one by one
+  if (flows != nullptr) find_quoted(b, snapshot, *flows);  // an ICMP error -> the backend of the flow it is about
+  if (flows != nullptr) find_flows(b, snapshot, *flows);   // of a tracked flow -> its backend
+  choose(b, snapshot);                                     // of a new one: hash -> backend
+  if (flows != nullptr) keep_flows(b, snapshot, *flows);   // tracked from now on
+  rewrite(b, snapshot);                                    // TTL, outer header
+  set_next_hop(b, snapshot);                               // Ethernet header, egress port
+  if (b.refused != 0) answer(b, snapshot, own.answers);    // what cannot go on -> echo reply, ICMP error, reset
 }
 
 uint32_t run_dry(Batch& b, const model::Snapshot& snapshot, std::span<const FlowTable> tables,

@@ -13,6 +13,9 @@ enum class Verdict : uint8_t {
   kForward,  // rewritten, to be sent on Batch::egress; becomes `forwarded` when the egress queue takes it
   kPunt,     // left to the kernel unchanged
   kDrop,     // for Batch::reason
+  kAnswer,   // the frame is the answer now, to be sent on Batch::egress; `answered` when the egress queue takes it
+  kSplit,    // to be sent in pieces (split.h) on Batch::egress; becomes kForward or kDrop when that is done
+  kHold,     // its bytes wait in Fragments; the buffer is free
 };
 
 using Drop = lb_drop;

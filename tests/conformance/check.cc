@@ -16,6 +16,12 @@ std::string text(Verdict v, Drop reason) {
       return "forwarded";
     case Verdict::kPunt:
       return "punted";
+    case Verdict::kAnswer:
+      return "answered";
+    case Verdict::kSplit:
+      return "split";
+    case Verdict::kHold:
+      return "held";
     case Verdict::kDrop:
       break;
   }
@@ -84,7 +90,8 @@ void check_totals(const Case& c, const Outcome& found, Punts punts) {
     if (info.id >= LB_COUNT_FlowHits) break;  // what the flow table did besides is told by its own tests
     EXPECT_EQ(want.counters[info.id], found.counters[info.id]) << "counter " << info.name;
   }
-  uint64_t verdicts = found.counters[LB_COUNT_Forwarded] + found.counters[LB_COUNT_Punted];
+  uint64_t verdicts = found.counters[LB_COUNT_Forwarded] + found.counters[LB_COUNT_Answered] +
+                      found.counters[LB_COUNT_Punted] + found.counters[LB_COUNT_Held];
   for (size_t d = LB_DROP_FIRST; d <= LB_DROP_LAST; d++) verdicts += found.counters[d];
   EXPECT_EQ(found.counters[LB_COUNT_RxPackets], verdicts);
 

@@ -125,7 +125,7 @@ class Lab:
         answer = self.json("stats", "workers")
         for worker in answer["workers"]:
             c = worker["counters"]
-            came, went = c["rx_packets"] + c["handed_in"], c["forwarded"] + c["punted"] + c["handed_out"]
+            came, went = c["rx_packets"] + c["handed_in"], sum(c[verdict] for verdict in ("forwarded", "answered", "punted", "handed_out", "held"))
             if came != went + sum(n for name, n in c.items() if name in DROPS):
                 return False
         return answer["balanced"]

@@ -123,7 +123,7 @@ class Rings : public ::testing::Test {
             Device::open({.name = port_.device(), .arguments = {}, .workers = 1, .pool = buffers_.pool()}, eal_))) {}
 
   void make(uint32_t workers) {
-    const RxQueue rx = {device_->id(), 0, device_->mac().bytes, true, nullptr, nullptr};
+    const RxQueue rx = {.device = device_->id(), .mac = device_->mac().bytes, .kernel_copy = true};
     dispatch_ = must(DispatchRings::make({rx}, {{device_->id(), 0, 2000, nullptr}}, workers, true, kKey));
   }
   uint32_t receive_by(uint32_t worker, Arrival& arrival) {

@@ -33,7 +33,7 @@ TEST(Batch, MayLoseSlotsWhileTheyAreVisited) {
   uint32_t visits = 0;
   for (Slot i : b.slots()) {
     visits++;
-    if (i % 2 == 0) b.drop(i, LB_DROP_Fragment);
+    if (i % 2 == 0) b.drop(i, LB_DROP_FragmentUnmatched);
   }
   EXPECT_EQ(64u, visits);
   EXPECT_EQ(0xaaaaaaaaaaaaaaaaull, b.live);

@@ -166,7 +166,7 @@ TEST_F(Parse, ToldReasonsFollowTheDocumentedOrder) {
   expect_drop(eth().ip4("127.0.0.1", kVip4, all).payload_size(2).bytes(), LB_DROP_BadIpHeader);
   expect_drop(eth().ip4("127.0.0.1", kVip4, {.mf = true, .csum = 1}).payload_size(2).bytes(), LB_DROP_BadIpChecksum);
   expect_drop(eth().ip4("127.0.0.1", kVip4, {.mf = true}).payload_size(2).bytes(), LB_DROP_BadSource);
-  expect_drop(eth().ip4(kClient4, kVip4, {.mf = true, .proto = 6}).payload_size(2).bytes(), LB_DROP_Fragment);
+  expect_drop(eth().ip4(kClient4, kVip4, {.mf = true, .proto = 6}).payload_size(2).bytes(), LB_DROP_FragmentUnmatched);
   expect_drop(eth().ip4(kClient4, kVip4, {.proto = 6}).payload_size(2).bytes(), LB_DROP_BadL4Header);
 }
 
