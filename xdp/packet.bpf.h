@@ -34,6 +34,7 @@ enum fate {
   GO_ON = 0,
   FATE_PUNT = LB_COUNT_MAX,
   FATE_HAND_OUT,  // to the exception path
+  FATE_UNREAD,    // the same, before anything of it was judged but what an IP header must be
   FATE_FORWARD,
 };
 _Static_assert(LB_DROP_FIRST > 0, "0 is no drop");
