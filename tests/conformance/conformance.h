@@ -104,6 +104,7 @@ std::vector<Case> cases_v6();
 std::vector<Case> cases_bad();
 std::vector<Case> cases_edge();
 std::vector<Case> all_cases();
+std::vector<Case> cases_oracle();  // those that tests/oracle makes; aborts with a sentence when they are not there
 
 // Expectations in the words of the cases.
 Expect forwarded(packet::Packet out, uint16_t egress, std::string service, std::string backend);
