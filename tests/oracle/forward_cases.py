@@ -90,7 +90,7 @@ def ipv6_extensions(cases):
         "destination options": [IPv6ExtHdrDestOpt(options=options(12))],
         "routing, no segment left": [IPv6ExtHdrRouting(type=4, segleft=0, addresses=["2001:db8::1"])],
         "an atomic fragment": [IPv6ExtHdrFragment(offset=0, m=0, id=99)],
-        "authentication": [AH(spi=1, seq=2, icv=bytes(12))],
+        "authentication": [AH(nh=6, payloadlen=4, spi=1, seq=2, icv=bytes(12))],
         "three headers": [IPv6ExtHdrHopByHop(options=options(4)), IPv6ExtHdrDestOpt(options=options(4)),
                           IPv6ExtHdrRouting(type=4, segleft=0, addresses=["2001:db8::2"])],
         "eight headers": [IPv6ExtHdrHopByHop(options=options(4))] + [IPv6ExtHdrDestOpt(options=options(4)) for _ in range(7)],
