@@ -6,6 +6,7 @@
 #include "dataplane/net/hash.h"
 #include "dataplane/net/headers.h"
 #include "dataplane/net/rules.h"
+#include "dataplane/stages/quote.h"
 
 namespace lb::stages {
 namespace {
@@ -138,8 +139,14 @@ bool is_bad_source(const Meta& m) noexcept {
          0;
 }
 
-Drop parse_icmp(uint8_t type, uint8_t family) noexcept {
-  return lb_is_icmp_error(family, type) != 0 ? LB_DROP_IcmpUnmatched : LB_DROP_IcmpOther;
+bool is_icmp(const Meta& m) noexcept {
+  return m.proto == (m.family == 4 ? LB_PROTO_ICMP : LB_PROTO_ICMPV6);
+}
+
+// Its checksum is the backend's to judge, as those of TCP and UDP.
+Drop parse_icmp(const uint8_t* frame, Meta& m) noexcept {
+  if (lb_is_icmp_error(m.family, frame[m.l4]) == 0) return LB_DROP_IcmpOther;
+  return read_quote(frame, m) ? kFine : LB_DROP_IcmpUnmatched;
 }
 
 // Protocols that we know no header of pass without ports; no listener can want them.
@@ -160,9 +167,9 @@ Drop parse_l4(const uint8_t* frame, Meta& m) noexcept {
     if (lb_ntohs(h->length) < sizeof(lb_udp) || lb_ntohs(h->length) > bytes) return LB_DROP_BadL4Header;
     m.sport = h->sport;
     m.dport = h->dport;
-  } else if (m.proto == (m.family == 4 ? LB_PROTO_ICMP : LB_PROTO_ICMPV6)) {
+  } else if (is_icmp(m)) {
     if (bytes < sizeof(lb_icmp)) return LB_DROP_BadL4Header;
-    return parse_icmp(frame[m.l4], m.family);
+    return parse_icmp(frame, m);
   }
   return kFine;
 }
@@ -176,12 +183,15 @@ void judge(Batch& b, Slot i, const Snapshot& s) noexcept {
   if (is_neighbour_discovery(frame, m)) return b.punt_owned(i);
   if (is_bad_source(m) || find_address(s, m.src, lb_address_hash(&m.src)) != kNotOwned)
     return b.drop(i, LB_DROP_BadSource);
+  const bool icmp = is_icmp(m);
   if (m.fragment) {
+    if (icmp) return b.drop(i, LB_DROP_IcmpOther);  // what would be quoted, or echoed, is not all here
     b.fragments |= 1ull << i;
     return;
   }
   why = parse_l4(frame, m);
-  if (why != kFine) b.drop(i, why);
+  if (why != kFine) return b.drop(i, why);
+  if (icmp) b.quoting |= 1ull << i;
 }
 
 void prefetch_address(const Snapshot& s, uint32_t hash) noexcept {
