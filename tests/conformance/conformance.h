@@ -96,6 +96,7 @@ std::vector<Case> cases_v4();
 std::vector<Case> cases_v6();
 std::vector<Case> cases_bad();
 std::vector<Case> cases_edge();
+std::vector<Case> cases_icmp();
 std::vector<Case> all_cases();
 
 // Expectations in the words of the cases.
