@@ -49,8 +49,8 @@ uint32_t plateau_below(uint32_t size) {
 
 // What the report means for us; 0: nothing.
 uint32_t mtu_of(const MtuReport& report) {
+  if (!report.backend.is_ipv4()) return report.mtu < PathMtus::kLeast6 ? 0 : report.mtu;  // RFC 8201 section 4
   const uint32_t said = report.mtu != 0 ? report.mtu : plateau_below(report.length);
-  if (!report.backend.is_ipv4()) return said < PathMtus::kLeast6 ? 0 : said;  // RFC 8201 section 4
   return said < kNonsense4 ? 0 : std::max(said, PathMtus::kLeast4);
 }
 

@@ -63,13 +63,14 @@ def forget_paths(lab):
 
 @contextlib.contextmanager
 def routes(lab, *changes):
-    """Routes for a while: (host, prefix, how...); what was there of the same prefix comes back."""
+    """Routes for a while: (host, prefix, how...); what was there of the same prefix comes back. With the metric of the kernel's own routes,
+    which these take the place of."""
     undo = []
     try:
         for host, prefix, *how in changes:
             family = "-6" if ":" in prefix else "-4"
             before = lab.run(host, "ip", family, "route", "show", prefix).stdout.split("\n")[0].split()
-            lab.run(host, "ip", family, "route", "replace", prefix, *how)
+            lab.run(host, "ip", family, "route", "replace", prefix, *how, *(["metric", "256"] if family == "-6" else []))
             undo.append((host, family, prefix, before, how))
         yield
     finally:
