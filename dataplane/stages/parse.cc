@@ -15,6 +15,7 @@ using model::Snapshot;
 constexpr Drop kFine = static_cast<Drop>(0);  // counter 0 is no drop
 static_assert(LB_DROP_FIRST > 0);
 constexpr uint32_t kNotOwned = UINT32_MAX;
+constexpr uint8_t kEcho4 = 8, kEcho6 = 128;  // RFC 792, RFC 4443 section 4.1
 constexpr uint32_t kMaxExtensions = 8;
 constexpr uint32_t kMaxExtensionBytes = 256;
 constexpr uint8_t kMappedPrefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -139,6 +140,7 @@ bool is_bad_source(const Meta& m) noexcept {
 }
 
 Drop parse_icmp(uint8_t type, uint8_t family) noexcept {
+  if (type == (family == 4 ? kEcho4 : kEcho6)) return LB_DROP_EchoLimited;
   return lb_is_icmp_error(family, type) != 0 ? LB_DROP_IcmpUnmatched : LB_DROP_IcmpOther;
 }
 
@@ -181,6 +183,7 @@ void judge(Batch& b, Slot i, const Snapshot& s) noexcept {
     return;
   }
   why = parse_l4(frame, m);
+  if (why == LB_DROP_EchoLimited) return b.refuse(i, why);
   if (why != kFine) b.drop(i, why);
 }
 
