@@ -101,7 +101,7 @@ TEST_F(SplitTest, CutsTheInnerPacketAndEncapsulatesEachPiece) {
 
 TEST_F(SplitTest, LosesNoByteWhateverTheSize) {
   for (const bool ipv6 : {false, true}) {
-    for (const uint16_t mtu : {68, 576, 1279, 1280, 1499}) {
+    for (const uint16_t mtu : std::initializer_list<uint16_t>{68, 576, 1279, 1280, 1499}) {
       serve(mtu, LB_FORWARD_IPIP, ipv6);
       for (const size_t payload : {1500u, 1501u, 2047u, 4000u, 8972u}) {
         const auto p = udp(payload);
