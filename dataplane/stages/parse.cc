@@ -152,6 +152,7 @@ bool is_icmp(const Meta& m) noexcept {
 
 // Its checksum is the backend's to judge, as those of TCP and UDP.
 Drop parse_icmp(const uint8_t* frame, Meta& m) noexcept {
+  if (lb_is_echo_request(m.family, frame[m.l4]) != 0) return LB_DROP_EchoLimited;
   if (lb_is_icmp_error(m.family, frame[m.l4]) == 0) return LB_DROP_IcmpOther;
   return read_quote(frame, m) ? kFine : LB_DROP_IcmpUnmatched;
 }
@@ -205,6 +206,7 @@ void judge(Batch& b, Slot i, const Snapshot& s) noexcept {
   b.fragments |= static_cast<uint64_t>(m.fragment != 0) << i;
   const bool icmp = is_icmp(m);
   why = m.fragment == kLaterFragment ? judge_later(frame, m) : parse_l4(frame, m);
+  if (why == LB_DROP_EchoLimited) return b.refuse(i, why);
   if (why != kFine) return b.drop(i, why);
   if (icmp) b.quoting |= 1ull << i;
 }
