@@ -35,12 +35,13 @@ class LoneFrame {
 class LoneWorker {
  public:
   // own.count 0: no tracking.
-  LoneWorker(const stages::FlowTable& own, std::vector<stages::FlowTable> others);
+  LoneWorker(const stages::FlowTable& own, std::vector<stages::FlowTable> others,
+             const stages::FragmentOptions& fragments = {});
   LoneWorker(const LoneWorker&) = delete;
   LoneWorker& operator=(const LoneWorker&) = delete;
 
   void tick(uint64_t now_ms);
-  // Counts its verdict, but not its arrival.
+  // Counts its verdict, but not its arrival. Aborts when what leaves does not lie in its buffer.
   StepOutcome run(const packet::Bytes& frame, const model::Snapshot& snapshot, const Arrival& arrival);
   // As the XDP program does: what must be answered or split, or has other fragments, is left to the exception path.
   // run() then tells kNone of it and counts nothing but what the flow table did.
@@ -49,6 +50,11 @@ class LoneWorker {
   stages::WorkerState& state() { return *state_; }
 
  private:
+  // Runs the first n of the batch. RETURNS: the frames that leave, and those that are punted, in order.
+  std::vector<packet::Bytes> finish(stages::Batch& b, uint32_t n, const model::Snapshot& snapshot);
+  std::vector<packet::Bytes> finish_split(stages::Batch& b, stages::Slot i, const model::Snapshot& snapshot);
+  std::vector<packet::Bytes> go_on_with_woken(const model::Snapshot& snapshot, const Arrival& arrival);
+
   std::vector<stages::FlowTable> others_;
   std::unique_ptr<stages::WorkerState> state_ = std::make_unique<stages::WorkerState>();
   stages::FlowTracker flows_;

@@ -100,6 +100,8 @@ World make_edge() {
   add_service(w, "site", {"192.0.2.62:80/tcp"}, "many");
   w.config.services["site"].schedule = Schedule::kSourceHash;
   w.config.services["site"].prefix4 = 24;
+  add_service(w, "closed", {"192.0.2.70:80/tcp", "[2001:db8::70]:80/tcp"}, "p4").on_no_listener =
+      model::NoListener::kReject;
   model::canonicalize(w.config);
   return w;
 }
