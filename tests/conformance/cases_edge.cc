@@ -93,25 +93,31 @@ void icmp(CaseList& l) {
   l.add("v6: discovery from the unspecified address", in(ip6("::", kVip6).icmp6(135).payload_size(16)), punted_owned());
 }
 
+// What one frame alone can show; the oracle (tests/oracle) has the datagrams.
 void fragments(CaseList& l) {
-  l.add("v4: a first fragment", in(ip4(kClient4, kVip4, {.df = false, .mf = true}).udp(40000, 53).payload_size(64)),
-        dropped(LB_DROP_FragmentUnmatched));
-  l.add("v4: a middle fragment", in(ip4(kClient4, kVip4, {.mf = true, .offset = 9, .proto = 17}).payload_size(64)),
-        dropped(LB_DROP_FragmentUnmatched));
-  l.add("v4: a last fragment", in(ip4(kClient4, kVip4, {.offset = 17, .proto = 17}).payload_size(3)),
-        dropped(LB_DROP_FragmentUnmatched));
+  const auto first4 = [](uint8_t ttl) {
+    return ip4(kClient4, kVip4, {.ttl = ttl, .id = 1, .df = false, .mf = true}).udp(40000, 53).payload_size(64);
+  };
+  const auto first6 = [](uint8_t hops) {
+    return ip6(kClient6, kVip6, {.hop_limit = hops}).fragment6(0, true, 2).udp(40000, 53).payload_size(64);
+  };
+  l.add("v4: a first fragment", in(first4(64)), forwarded(tunnel4(to_b11(), first4(63)), kLan, "web", "p4/b11"));
+  l.add("v6: a first fragment", in(first6(64)), forwarded(tunnel4(to_b11(), first6(63)), kLan, "web", "p4/b11"));
+  l.add("v4: a fragment that ends in the middle of a unit",
+        in(ip4(kClient4, kVip4, {.mf = true, .offset = 9, .proto = 17}).payload_size(63)),
+        dropped(LB_DROP_BadIpHeader));
+  l.add("v6: a fragment that ends in the middle of a unit",
+        in(ip6(kClient6, kVip6).fragment6(9, true).payload_size(63)), dropped(LB_DROP_BadExtension));
+  l.add("v4: a fragment behind the longest datagram",
+        in(ip4(kClient4, kVip4, {.offset = 8191, .proto = 17}).payload_size(8)), dropped(LB_DROP_BadIpHeader));
   l.add("v4: a tiny first fragment", in(ip4(kClient4, kVip4, {.mf = true, .proto = 6}).payload_size(8)),
-        dropped(LB_DROP_FragmentUnmatched));
+        dropped(LB_DROP_FragmentTiny));
+  l.add("v4: a later fragment over the TCP header",
+        in(ip4(kClient4, kVip4, {.offset = 1, .proto = 6}).payload_size(64)), dropped(LB_DROP_FragmentTiny));
   l.add("v4: a fragment of an ICMP message", in(ip4(kClient4, kVip4, {.mf = true}).icmp(8).payload_size(64)),
-        dropped(LB_DROP_FragmentUnmatched));
-  l.add("v6: a first fragment", in(ip6(kClient6, kVip6).fragment6(0, true).udp(40000, 53).payload_size(64)),
-        dropped(LB_DROP_FragmentUnmatched));
-  l.add("v6: a last fragment", in(ip6(kClient6, kVip6).fragment6(9, false).payload_size(64)),
-        dropped(LB_DROP_FragmentUnmatched));
-  l.add("v6: a fragment behind a destination option",
-        in(ip6(kClient6, kVip6).extension(60).fragment6(9, true).payload_size(64)), dropped(LB_DROP_FragmentUnmatched));
+        dropped(LB_DROP_IcmpOther));
   l.add("v6: a fragment whose first bytes look like discovery",
-        in(ip6(kClient6, kVip6).fragment6(0, true).icmp6(135).payload_size(16)), dropped(LB_DROP_FragmentUnmatched));
+        in(ip6(kClient6, kVip6).fragment6(0, true).icmp6(135).payload_size(16)), dropped(LB_DROP_IcmpOther));
 }
 
 void cannot_be_sent(CaseList& l) {

@@ -2,8 +2,11 @@
 // unchanged. The first byte chooses headroom and kernel copy; the rest is the frame.
 #include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <vector>
 
 #include "dataplane/stages/pipeline.h"
+#include "dataplane/stages/split.h"
 #include "tests/conformance/conformance.h"
 #include "tests/property/table_memory.h"
 
@@ -26,6 +29,31 @@ void check(const Batch& b, const uint8_t* frame, size_t size, const uint8_t* sta
     require(b.reason[0] >= static_cast<uint8_t>(LB_DROP_FIRST) && b.reason[0] <= static_cast<uint8_t>(LB_DROP_LAST));
 }
 
+// Each piece in a buffer of exactly its size.
+void split(const Batch& b, const lb::model::Snapshot& snapshot) {
+  lb::stages::Split pieces(b, 0, snapshot);
+  uint32_t bytes = 0;
+  while (const uint32_t length = pieces.frame_bytes()) {
+    const auto buffer = std::make_unique<uint8_t[]>(length);
+    pieces.write(buffer.get());
+    bytes += length;
+  }
+  require(bytes > b.meta[0].ip_length);
+}
+
+void go_on_with_woken(Batch& b, const lb::model::Snapshot& snapshot, const lb::stages::Belongings& own,
+                      lb::stages::Fragments& fragments) {
+  constexpr uint32_t kRoom = 64;
+  std::vector<std::unique_ptr<uint8_t[]>> buffers;
+  const uint32_t n = fragments.release(b, [&](lb::stages::Slot i, uint16_t bytes) {
+    buffers.push_back(std::make_unique<uint8_t[]>(kRoom + bytes));
+    b.headroom[i] = kRoom;
+    return buffers.back().get() + kRoom;
+  });
+  lb::stages::run(b, snapshot, own);
+  for (uint32_t i = 0; i < n; i++) require(b.verdict[i] != Verdict::kNone && b.verdict[i] != Verdict::kHold);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
@@ -34,8 +62,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   static lb::property::TableMemory memory(2);
   static uint64_t counters[LB_COUNT_MAX];
   static lb::stages::FlowTracker flows(memory.view(), {}, counters);
+  static lb::stages::Fragments fragments(counters, {.datagrams = 8, .held = 4, .held_bytes = 2048, .held_each = 2});
   static uint64_t now_ms = 0;
   flows.tick(now_ms += 100, nullptr);
+  fragments.tick(now_ms);
   if (size < 1 || size > 9216) return 0;
   const uint8_t* frame = input + 1;
   size--;
@@ -50,7 +80,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   batch->length[0] = static_cast<uint16_t>(size);
   batch->headroom[0] = headroom;
   batch->start(1);
-  lb::stages::run(*batch, *snapshot, &flows);
+  const lb::stages::Belongings own{.flows = &flows, .fragments = &fragments, .answers = nullptr};
+  lb::stages::run(*batch, *snapshot, own);
   check(*batch, frame, size, buffer.get(), buffer.get() + headroom + size);
+  if (batch->splits != 0) split(*batch, *snapshot);
+  while (fragments.has_woken()) go_on_with_woken(*batch, *snapshot, own, fragments);
   return 0;
 }
