@@ -18,6 +18,7 @@ import zlib
 SIZE, FLOWS = 8000, 50
 REORDERED = 0.05
 UNITS = 180  # 1,440 bytes a fragment
+RCVBUFFORCE = 33  # SO_RCVBUFFORCE
 
 
 def family_of(address):
@@ -69,7 +70,7 @@ def serve(name, port, *addresses):
     ready = selectors.DefaultSelector()
     for address in addresses:
         s = socket.socket(family_of(address), socket.SOCK_DGRAM)
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE, 1 << 23)
+        s.setsockopt(socket.SOL_SOCKET, RCVBUFFORCE, 1 << 23)
         s.bind((address, int(port)))
         ready.register(s, selectors.EVENT_READ)
     print("ready", flush=True)
@@ -114,7 +115,7 @@ def send(interface, mac, source, vip, port, count):
     sockets, flows = selectors.DefaultSelector(), []
     for k in range(FLOWS):
         s = socket.socket(family_of(vip), socket.SOCK_DGRAM)
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE, 1 << 22)
+        s.setsockopt(socket.SOL_SOCKET, RCVBUFFORCE, 1 << 22)
         s.bind((source, 20000 + k))
         flows.append((20000 + k, ask_backend(s, vip, port)))
         sockets.register(s, selectors.EVENT_READ)
