@@ -107,6 +107,7 @@ void icmp(CaseList& l) {
   l.add("v6: discovery from the unspecified address", in(ip6("::", kVip6).icmp6(135).payload_size(16)), punted_owned());
 }
 
+// What one frame alone can show; the oracle (tests/oracle) has the datagrams.
 void fragments(CaseList& l) {
   const auto first4 = [](uint8_t ttl) {
     return ip4(kClient4, kVip4, {.ttl = ttl, .id = 1, .df = false, .mf = true}).udp(40000, 53).payload_size(64);
@@ -126,6 +127,15 @@ void fragments(CaseList& l) {
   l.add("v6: a last fragment", in(ip6(kClient6, kVip6).fragment6(9, false, 2).payload_size(64)), held());
   l.add("v6: a fragment behind a destination option",
         in(ip6(kClient6, kVip6).extension(60).fragment6(9, true, 3).payload_size(64)), held());
+  l.add("v4: a fragment that ends in the middle of a unit",
+        in(ip4(kClient4, kVip4, {.mf = true, .offset = 9, .proto = 17}).payload_size(63)),
+        dropped(LB_DROP_BadIpHeader));
+  l.add("v6: a fragment that ends in the middle of a unit",
+        in(ip6(kClient6, kVip6).fragment6(9, true).payload_size(63)), dropped(LB_DROP_BadExtension));
+  l.add("v4: a fragment behind the longest datagram",
+        in(ip4(kClient4, kVip4, {.offset = 8191, .proto = 17}).payload_size(8)), dropped(LB_DROP_BadIpHeader));
+  l.add("v4: a later fragment over the TCP header",
+        in(ip4(kClient4, kVip4, {.offset = 1, .proto = 6}).payload_size(64)), dropped(LB_DROP_FragmentTiny));
   l.add("v6: a fragment whose first bytes look like discovery",
         in(ip6(kClient6, kVip6).fragment6(0, true).icmp6(135).payload_size(16)), dropped(LB_DROP_IcmpOther));
 }
