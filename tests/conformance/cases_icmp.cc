@@ -121,7 +121,7 @@ void nobodys(CaseList& l) {
   l.add("v4: an ICMP error of 7 bytes", in(ip4(kRouter4, kVip4, {.proto = 1}).payload_size(7)),
         dropped(LB_DROP_BadL4Header));
   l.add("v4: the first piece of an ICMP error",
-        in(ip4(kRouter4, kVip4, {.df = false, .mf = true}).icmp(3, 4, 1400).payload(quote(reply4(kVip4), 28))),
+        in(ip4(kRouter4, kVip4, {.df = false, .mf = true}).icmp(3, 4, 1400).payload(quote(reply4(kVip4), 32))),
         dropped(LB_DROP_IcmpOther));
 }
 
