@@ -107,6 +107,7 @@ Json View::service(const model::Service& service) const {
   json["schedule"] = model::to_string(service.schedule);
   json["table_size"] = service.table_size;
   json["source_prefix"] = {service.prefix4, service.prefix6};
+  json["on_no_listener"] = model::to_string(service.on_no_listener);
   return json;
 }
 

@@ -85,6 +85,15 @@ std::optional<NeighbourKey> next_hop_of(const net::Address& backend, const Route
   return NeighbourKey(route.interface, route.gateway.value_or(backend));
 }
 
+std::vector<model::PortAddress> port_addresses(const KernelState& state, const std::vector<PortLink>& ports) {
+  std::vector<model::PortAddress> all;
+  for (const PortLink& p : ports) {
+    if (all.size() <= net::raw(p.port)) all.resize(net::raw(p.port) + 1);
+    all[net::raw(p.port)] = state.addresses_on(p.ifname);
+  }
+  return all;
+}
+
 model::Reach make_reach(const net::Address& backend, const Route& route, const KernelState& state,
                         const std::vector<PortLink>& ports, bool silent) {
   model::Reach reach;

@@ -138,6 +138,7 @@ void view_service(const json& s, Text& text) {
       {"forward", {text_of(s, "forward")}},
       {"schedule", {by_source ? fmt::format("{} (IPv4 /{}, IPv6 /{})", schedule, prefix[0], prefix[1]) : schedule}},
       {"table size", {text_of(s, "table_size") + " slots"}},
+      {"on no listener", {text_of(s, "on_no_listener")}},
       {"digest",
        {as_configured ? text_of(s, "live") + ", as configured"
                       : text_of(s, "live") + ", configured " + text_of(s, "configured")}},

@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "dataplane/net/address.h"
 #include "dataplane/net/ids.h"
@@ -28,10 +30,18 @@ struct Reach {
   friend bool operator==(const Reach&, const Reach&) = default;
 };
 
+// Our lowest addresses on a port's interface, or on its twin, link-local ones aside; a router's, in what it says
+// itself.
+struct PortAddress {
+  std::optional<net::Address> ipv4, ipv6;
+  friend bool operator==(const PortAddress&, const PortAddress&) = default;
+};
+
 // What the kernel knows that a snapshot needs.
 struct Topology {
   std::map<net::Address, Reach> reach;      // by backend address
   std::set<net::Address> kernel_addresses;  // addresses on the host's interfaces
+  std::vector<PortAddress> ports = {};      // by PortId; may be shorter
   friend bool operator==(const Topology&, const Topology&) = default;
 };
 

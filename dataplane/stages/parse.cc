@@ -17,6 +17,7 @@ using model::Snapshot;
 constexpr Drop kFine = static_cast<Drop>(0);  // counter 0 is no drop
 static_assert(LB_DROP_FIRST > 0);
 constexpr uint32_t kNotOwned = UINT32_MAX;
+constexpr uint8_t kEcho4 = 8, kEcho6 = 128;  // RFC 792, RFC 4443 section 4.1
 constexpr uint32_t kMaxExtensions = 8;
 constexpr uint32_t kMaxExtensionBytes = 256;
 constexpr uint8_t kMappedPrefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -152,7 +153,9 @@ bool is_icmp(const Meta& m) noexcept {
 
 // Its checksum is the backend's to judge, as those of TCP and UDP.
 Drop parse_icmp(const uint8_t* frame, Meta& m) noexcept {
-  if (lb_is_icmp_error(m.family, frame[m.l4]) == 0) return LB_DROP_IcmpOther;
+  const uint8_t type = frame[m.l4];
+  if (type == (m.family == 4 ? kEcho4 : kEcho6)) return LB_DROP_EchoLimited;
+  if (lb_is_icmp_error(m.family, type) == 0) return LB_DROP_IcmpOther;
   return read_quote(frame, m) ? kFine : LB_DROP_IcmpUnmatched;
 }
 
@@ -205,6 +208,7 @@ void judge(Batch& b, Slot i, const Snapshot& s) noexcept {
   b.fragments |= static_cast<uint64_t>(m.fragment != 0) << i;
   const bool icmp = is_icmp(m);
   why = m.fragment == kLaterFragment ? judge_later(frame, m) : parse_l4(frame, m);
+  if (why == LB_DROP_EchoLimited) return b.refuse(i, why);
   if (why != kFine) return b.drop(i, why);
   if (icmp) b.quoting |= 1ull << i;
 }
