@@ -111,7 +111,7 @@ Json answer_json(const Controller& control, const View& view, const model::Expla
   if (service == control.config().services.end()) return json;
   json["schedule"] = model::to_string(service->second.schedule);
   json["forward"] = model::to_string(service->second.forward);
-  if (service->second.forward == model::Forward::kIpip && e.out.size() > sizeof(lb_eth)) {
+  if (e.verdict == "forwarded" && service->second.forward == model::Forward::kIpip && e.out.size() > sizeof(lb_eth)) {
     json["outer"] = outer_json(e.out);
   }
   return json;

@@ -23,6 +23,7 @@ std::string_view verdict_name(stages::Verdict v) {
     case stages::Verdict::kSplit:
       return "split";
     case stages::Verdict::kAnswer:
+      return "answered";
     case stages::Verdict::kHold:
     case stages::Verdict::kDrop:
     case stages::Verdict::kNone:
@@ -36,7 +37,9 @@ model::Explanation read_out(const stages::Batch& b, const stages::Trace& trace, 
   const stages::Meta& meta = b.meta[0];
   e.generation = snapshot.generation;
   e.verdict = verdict_name(b.verdict[0]);
-  if (b.verdict[0] == stages::Verdict::kDrop) e.reason = model::counter(static_cast<lb_counter>(b.reason[0])).name;
+  const bool answered = b.verdict[0] == stages::Verdict::kAnswer;
+  if (b.verdict[0] == stages::Verdict::kDrop || answered)
+    e.reason = model::counter(static_cast<lb_counter>(b.reason[0])).name;
   if (trace.listener < snapshot.listener_names.size()) {
     e.listener = snapshot.listener_names[trace.listener];
     if (meta.service < snapshot.service_names.size()) e.service = snapshot.service_names[meta.service];
@@ -46,7 +49,7 @@ model::Explanation read_out(const stages::Batch& b, const stages::Trace& trace, 
     e.slot = trace.slot;
     if (meta.backend != 0) e.backend = net::BackendId(meta.backend);
   }
-  if (b.verdict[0] == stages::Verdict::kForward) {
+  if (b.verdict[0] == stages::Verdict::kForward || answered) {
     e.port = net::PortId(b.egress[0]);
     e.out.assign(b.data[0], b.data[0] + b.length[0]);
     e.out_bytes = static_cast<uint32_t>(b.length[0] - sizeof(lb_eth));
@@ -97,12 +100,13 @@ net::Result<model::Explanation> explain(const model::ExplainRequest& request, co
   const auto frame = model::build_frame(request, port.mac);
   if (!frame) return frame.error();
   Asked asked(*frame, port);
-  stages::run(asked.batch(), snapshot);
+  const auto answers = std::make_unique<stages::Answers>();  // nobody else's limits are touched, or matter
+  stages::run(asked.batch(), snapshot, {.flows = nullptr, .fragments = nullptr, .answers = answers.get()});
   model::Explanation explanation = read_out(asked.batch(), asked.trace(), snapshot);
   explanation.in_bytes = static_cast<uint32_t>(frame->size() - sizeof(lb_eth));
   if (flows.empty() || !explanation.service) return explanation;
   Asked again(*frame, port);
-  const uint32_t tracked = stages::run_dry(again.batch(), snapshot, flows, flows::flow_clock_ms());
+  const uint32_t tracked = stages::run_dry(again.batch(), snapshot, flows, flows::flow_clock_ms(), answers.get());
   if (tracked != LB_FLOW_FREE) overlay(explanation, again.batch(), tracked, snapshot);
   return explanation;
 }

@@ -30,8 +30,10 @@ std::string text(Verdict v, Drop reason) {
   return "dropped(" + std::string(model::counter(id).name) + ")";
 }
 
-// What the port makes of an expected punt.
-Expect on_this_port(Expect e, Punts punts) {
+// What the engine and its port make of an expected answer or punt.
+Expect in_this_engine(Expect e, const Runner& runner) {
+  const Punts punts = runner.punts();
+  if (e.verdict == Verdict::kAnswer) return runner.answers() ? e : dropped(e.reason);
   if (e.verdict != Verdict::kPunt || punts == Punts::kTwin) return e;
   if (punts == Punts::kCopy && !e.owned) return e;
   return dropped(LB_DROP_NoExceptionPath);
@@ -41,7 +43,7 @@ void check_step(const Step& step, const Expect& want, const StepOutcome& found) 
   EXPECT_EQ(text(want.verdict, want.reason), text(found.verdict, found.reason)) << "frame in:\n"
                                                                                 << packet::describe(step.in.bytes());
   if (want.verdict != found.verdict) return;
-  if (want.verdict == Verdict::kForward) {
+  if (want.verdict == Verdict::kForward || want.verdict == Verdict::kAnswer) {
     EXPECT_EQ(packet::difference(want.out.bytes(), found.frame), "");
     EXPECT_EQ(want.egress, found.egress);
   }
@@ -55,13 +57,14 @@ struct Totals {
   std::map<std::string, std::pair<uint64_t, uint64_t>> services, backends;  // name -> packets, bytes
 };
 
-Totals expected_totals(const Case& c, Punts punts) {
+Totals expected_totals(const Case& c, const Runner& runner) {
   Totals t;
   for (const Step& step : c.steps) {
-    const Expect e = on_this_port(step.expect, punts);
+    const Expect e = in_this_engine(step.expect, runner);
     t.counters[LB_COUNT_RxPackets]++;
     t.counters[LB_COUNT_RxBytes] += step.in.bytes().size();
     if (e.verdict == Verdict::kPunt) t.counters[LB_COUNT_Punted]++;
+    if (e.verdict == Verdict::kAnswer) t.counters[LB_COUNT_Answered]++;
     if (e.verdict == Verdict::kDrop) t.counters[e.reason]++;
     if (e.verdict != Verdict::kForward) continue;
     const uint64_t bytes = e.out.bytes().size();
@@ -84,8 +87,8 @@ void check_traffic(const std::vector<lb_traffic>& found, const Names& names,
   EXPECT_EQ(want, seen);
 }
 
-void check_totals(const Case& c, const Outcome& found, Punts punts) {
-  const Totals want = expected_totals(c, punts);
+void check_totals(const Case& c, const Outcome& found, const Runner& runner) {
+  const Totals want = expected_totals(c, runner);
   for (const model::CounterInfo& info : model::counters()) {
     if (info.id >= LB_COUNT_FlowHits) break;  // what the flow table did besides is told by its own tests
     EXPECT_EQ(want.counters[info.id], found.counters[info.id]) << "counter " << info.name;
@@ -109,7 +112,7 @@ class CaseTest : public testing::Test {
   CaseTest(Runner& runner, Case c) : runner_(runner), case_(std::move(c)) {}
   void TestBody() override {
     if (const std::string why = runner_.why_not(case_); !why.empty()) GTEST_SKIP() << why;
-    check(case_, runner_.run(case_), runner_.punts());
+    check(case_, runner_.run(case_), runner_);
   }
 
  private:
@@ -129,6 +132,14 @@ Expect forwarded(packet::Packet out, uint16_t egress, std::string service, std::
 Expect dropped(Drop reason) {
   return {.verdict = Verdict::kDrop, .reason = reason, .out = {}, .service = {}, .backend = {}};
 }
+Expect answered(packet::Packet out, Drop reason) {
+  return {.verdict = Verdict::kAnswer,
+          .reason = reason,
+          .out = std::move(out),
+          .egress = kWan,
+          .service = {},
+          .backend = {}};
+}
 Expect punted() {
   return {.verdict = Verdict::kPunt, .out = {}, .service = {}, .backend = {}};
 }
@@ -138,18 +149,18 @@ Expect punted_owned() {
   return e;
 }
 
-void check(const Case& c, const Outcome& found, Punts punts) {
+void check(const Case& c, const Outcome& found, const Runner& runner) {
   ASSERT_EQ(c.steps.size(), found.steps.size());
   for (size_t i = 0; i < c.steps.size(); i++) {
     SCOPED_TRACE("step " + std::to_string(i + 1));
-    check_step(c.steps[i], on_this_port(c.steps[i].expect, punts), found.steps[i]);
+    check_step(c.steps[i], in_this_engine(c.steps[i].expect, runner), found.steps[i]);
   }
-  check_totals(c, found, punts);
+  check_totals(c, found, runner);
 }
 
 std::vector<Case> all_cases() {
   std::vector<Case> all;
-  for (auto* list : {&cases_v4, &cases_v6, &cases_bad, &cases_edge}) {
+  for (auto* list : {&cases_v4, &cases_v6, &cases_bad, &cases_edge, &cases_answer}) {
     const std::vector<Case> some = (*list)();
     all.insert(all.end(), some.begin(), some.end());
   }

@@ -51,9 +51,9 @@ enum class Punts {
 struct Expect {
   Verdict verdict = Verdict::kNone;
   bool owned = false;                 // of a punt
-  Drop reason = LB_DROP_BadIpHeader;  // of a drop
-  packet::Packet out;                 // of a forward: the frame as it leaves
-  uint16_t egress = 0;                // of a forward
+  Drop reason = LB_DROP_BadIpHeader;  // of a drop; of an answer: why there is one
+  packet::Packet out;                 // of a forward, of an answer: the frame as it leaves
+  uint16_t egress = 0;                // of a forward, of an answer
   std::string service;                // of a forward
   std::string backend;                // of a forward, "pool/name"
 };
@@ -72,7 +72,7 @@ struct Case {
 struct StepOutcome {
   Verdict verdict = Verdict::kNone;
   Drop reason = LB_DROP_BadIpHeader;
-  packet::Bytes frame;  // forwarded: as it left; punted: as the kernel gets it
+  packet::Bytes frame;  // forwarded, answered: as it left; punted: as the kernel gets it
   uint16_t egress = 0;
 };
 struct Outcome {
@@ -87,6 +87,8 @@ class Runner {
   virtual ~Runner() = default;
   virtual std::string name() const = 0;
   virtual Punts punts() const = 0;
+  // False: what a case expects to be answered is expected to be dropped for its reason.
+  virtual bool answers() const { return true; }
   // Not empty: why this engine cannot be brought into the situation of that case (another headroom, say).
   virtual std::string why_not(const Case&) const { return {}; }
   virtual Outcome run(const Case& c) = 0;
@@ -96,17 +98,19 @@ std::vector<Case> cases_v4();
 std::vector<Case> cases_v6();
 std::vector<Case> cases_bad();
 std::vector<Case> cases_edge();
+std::vector<Case> cases_answer();
 std::vector<Case> all_cases();
 
 // Expectations in the words of the cases.
 Expect forwarded(packet::Packet out, uint16_t egress, std::string service, std::string backend);
 Expect dropped(Drop reason);
-Expect punted();        // not owned: unchanged to the kernel
-Expect punted_owned();  // owned, but the kernel's
+Expect answered(packet::Packet out, Drop reason);  // out of wan
+Expect punted();                                   // not owned: unchanged to the kernel
+Expect punted_owned();                             // owned, but the kernel's
 
 // GoogleTest expectations: every frame's verdict, reason, bytes and egress; counters of the whole case, of its services
-// and backends; rx = forwarded + punted + drops.
-void check(const Case& c, const Outcome& found, Punts punts);
+// and backends; rx = forwarded + answered + punted + drops.
+void check(const Case& c, const Outcome& found, const Runner& runner);
 
 // Registers one test a case, <runner>.<case name>. Call before RUN_ALL_TESTS(); the runner outlives it.
 void register_tests(Runner& runner);

@@ -89,8 +89,8 @@ class DpdkRunner : public Runner {
 
   // Counters of a batch are written one after the other: done when the sum agrees.
   static bool settled(const model::CounterArray& before, const model::CounterArray& now) {
-    uint64_t verdicts =
-        now[LB_COUNT_Forwarded] - before[LB_COUNT_Forwarded] + now[LB_COUNT_Punted] - before[LB_COUNT_Punted];
+    uint64_t verdicts = 0;
+    for (const lb_counter c : {LB_COUNT_Forwarded, LB_COUNT_Answered, LB_COUNT_Punted}) verdicts += now[c] - before[c];
     for (size_t i = LB_DROP_FIRST; i <= LB_DROP_LAST; i++) verdicts += now[i] - before[i];
     return verdicts == 1 && now[LB_COUNT_RxPackets] - before[LB_COUNT_RxPackets] == 1;
   }
@@ -119,11 +119,12 @@ class DpdkRunner : public Runner {
         out.verdict = Verdict::kDrop;
         out.reason = static_cast<Drop>(i);
       }
-    if (now[LB_COUNT_Forwarded] == before[LB_COUNT_Forwarded]) return out;
-    out.verdict = Verdict::kForward;
+    const bool is_answer = now[LB_COUNT_Answered] != before[LB_COUNT_Answered];
+    if (now[LB_COUNT_Forwarded] == before[LB_COUNT_Forwarded] && !is_answer) return out;
+    out.verdict = is_answer ? Verdict::kAnswer : Verdict::kForward;
     out.egress = lan_.waiting() > 0 ? kLan : kWan;
     auto frame = out.egress == kLan ? lan_.take() : wan_.take();
-    EXPECT_TRUE(frame) << "counted as forwarded, and on no wire";
+    EXPECT_TRUE(frame) << "counted as sent, and on no wire";
     if (frame) out.frame = std::move(*frame);
     EXPECT_EQ(lan_.waiting() + wan_.waiting(), 0u) << "more than one frame was sent";
     return out;

@@ -25,9 +25,11 @@ class PipelineRunner : public Runner {
     property::TableMemory memory(16);
     stages::FlowTracker tracker(memory.view(), {}, worker.counters);
     tracker.tick(1'000'000, nullptr);
+    const auto answers = std::make_unique<stages::Answers>();
+    answers->tick(1'000'000);
+    const stages::Belongings own{.flows = tracks_ ? &tracker : nullptr, .fragments = nullptr, .answers = answers.get()};
     Outcome out;
-    for (const Step& step : c.steps)
-      out.steps.push_back(run_step(step.in.bytes(), c.headroom, *snapshot, worker, tracks_ ? &tracker : nullptr));
+    for (const Step& step : c.steps) out.steps.push_back(run_step(step.in.bytes(), c.headroom, *snapshot, worker, own));
     for (size_t i = 0; i < LB_COUNT_MAX; i++) out.counters[i] = stages::peek(worker.counters[i]);
     out.services = worker.services;
     out.backends = worker.backends;
@@ -36,7 +38,7 @@ class PipelineRunner : public Runner {
 
  private:
   StepOutcome run_step(const packet::Bytes& frame, uint16_t headroom, const model::Snapshot& snapshot,
-                       stages::WorkerState& worker, stages::FlowTracker* flows) const {
+                       stages::WorkerState& worker, const stages::Belongings& own) const {
     const auto buffer = std::make_unique<uint8_t[]>(headroom + frame.size());
     if (!frame.empty()) std::memcpy(buffer.get() + headroom, frame.data(), frame.size());
     auto batch = std::make_unique<stages::Batch>();
@@ -48,7 +50,7 @@ class PipelineRunner : public Runner {
     batch->length[0] = static_cast<uint16_t>(frame.size());
     batch->headroom[0] = headroom;
     batch->start(1);
-    stages::run(*batch, snapshot, flows);
+    stages::run(*batch, snapshot, own);
     stages::count(*batch, 1, frame.size(), worker);
     return {.verdict = batch->verdict[0],
             .reason = static_cast<Drop>(batch->reason[0]),

@@ -14,6 +14,7 @@ class XdpRunner : public Runner {
  public:
   std::string name() const override { return "XdpProgram"; }
   Punts punts() const override { return Punts::kTwin; }
+  bool answers() const override { return false; }
   std::string why_not(const Case& c) const override {
     if (std::string why = why_no_xdp(); !why.empty()) return why;
     if (c.headroom != kHeadroom) return "how much room is in front of a frame is the driver's matter";
