@@ -73,7 +73,7 @@ Json outer_json(const std::vector<uint8_t>& frame) {
 Json egress_json(const model::Config& config, const model::Explanation& e) {
   if (!e.port || e.out.size() < sizeof(lb_eth)) return nullptr;
   return {{"port", config.daemon.port_name(net::raw(*e.port))},
-          {"dst_mac", mac_text(e.out.data())},
+          {"dst_mac", e.verdict == "answered" ? Json(nullptr) : Json(mac_text(e.out.data()))},  // of who sent it
           {"src_mac", mac_text(e.out.data() + 6)}};
 }
 

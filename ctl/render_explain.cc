@@ -77,6 +77,7 @@ void view_one(const json& a, Text& text) {
   view_verdict(a, text);
   const std::string slot = present(a, "slot"), hash = present(a, "hash");
   const json& egress = member(a, "egress");
+  const std::string to = member(egress, "dst_mac").is_null() ? "who sent it" : text_of(egress, "dst_mac");
   const bool leaves = text_of(a, "verdict") == "forwarded" || text_of(a, "verdict") == "answered";
   text.facts({
       {"  listener", {present(a, "listener")}},
@@ -87,9 +88,9 @@ void view_one(const json& a, Text& text) {
       {"  forward", {present(a, "forward")}},
       {"  outer", {outer_text(a)}},
       {"  egress",
-       {egress.is_object() ? fmt::format("port {}, MAC {} -> {}", text_of(egress, "port"), text_of(egress, "src_mac"),
-                                         text_of(egress, "dst_mac"))
-                           : ""}},
+       {egress.is_object()
+            ? fmt::format("port {}, MAC {} -> {}", text_of(egress, "port"), text_of(egress, "src_mac"), to)
+            : ""}},
       {"  size",
        {leaves ? fmt::format("{} bytes in, {} bytes out", text_of(a, "in_bytes"), text_of(a, "out_bytes"))
                : text_of(a, "in_bytes") + " bytes"}},

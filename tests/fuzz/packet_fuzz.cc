@@ -20,7 +20,7 @@ void check(const Batch& b, const uint8_t* frame, size_t size, const uint8_t* sta
   require(b.live == 0 && b.verdict[0] != Verdict::kNone);
   if (b.verdict[0] == Verdict::kPunt)
     require(b.length[0] == size && (size == 0 || std::memcmp(b.data[0], frame, size) == 0));
-  if (b.verdict[0] == Verdict::kForward)
+  if (b.verdict[0] == Verdict::kForward || b.verdict[0] == Verdict::kAnswer)
     require(b.data[0] >= start && b.data[0] + b.length[0] <= end && b.headroom[0] == b.data[0] - start);
   if (b.verdict[0] == Verdict::kDrop)
     require(b.reason[0] >= static_cast<uint8_t>(LB_DROP_FIRST) && b.reason[0] <= static_cast<uint8_t>(LB_DROP_LAST));
@@ -36,6 +36,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   static lb::stages::FlowTracker flows(memory.view(), {}, counters);
   static uint64_t now_ms = 0;
   flows.tick(now_ms += 100, nullptr);
+  static lb::stages::Answers answers;
+  answers.tick(now_ms);
   if (size < 1 || size > 9216) return 0;
   const uint8_t* frame = input + 1;
   size--;
@@ -50,7 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   batch->length[0] = static_cast<uint16_t>(size);
   batch->headroom[0] = headroom;
   batch->start(1);
-  lb::stages::run(*batch, *snapshot, &flows);
+  lb::stages::run(*batch, *snapshot, {.flows = &flows, .fragments = nullptr, .answers = &answers});
   check(*batch, frame, size, buffer.get(), buffer.get() + headroom + size);
   return 0;
 }

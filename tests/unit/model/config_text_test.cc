@@ -511,9 +511,9 @@ TEST(ConfigDocs, NameEverySetting) {
   ASSERT_TRUE(in) << LB_CONFIG_DOCS;
   const std::string text((std::istreambuf_iterator<char>(in)), {});
   for (const char* key :
-       {"version",  "include",    "engine",        "socket",   "state-dir", "hash-key-file", "hash-version",
-        "workers",  "huge-pages", "idle",          "ports",    "device",    "mtu",           "forward",
-        "schedule", "table-size", "source-prefix", "backends", "name",      "address",       "weight",
+       {"version",  "include",    "engine",        "socket",   "state-dir",     "hash-key-file", "hash-version",
+        "workers",  "huge-pages", "idle",          "ports",    "device",        "mtu",           "forward",
+        "schedule", "table-size", "source-prefix", "backends", "name",          "address",       "weight",
         "labels",   "listen",     "pool",          "flows",    "on-no-listener"})
     EXPECT_NE(text.find(fmt::format("\n| `{}` |", key)), std::string::npos) << key;
 }
