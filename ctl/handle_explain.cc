@@ -78,7 +78,7 @@ Json answer_of(const model::Explanation& e) {
 Json egress_json(const model::Config& config, const model::Explanation& e) {
   if (!e.port || e.out.size() < sizeof(lb_eth)) return nullptr;
   return {{"port", config.daemon.port_name(net::raw(*e.port))},
-          {"dst_mac", mac_text(e.out.data())},
+          {"dst_mac", e.verdict == "answered" ? Json(nullptr) : Json(mac_text(e.out.data()))},  // of who sent it
           {"src_mac", mac_text(e.out.data() + 6)}};
 }
 
@@ -118,7 +118,7 @@ Json answer_json(const Controller& control, const View& view, const model::Expla
   if (service == control.config().services.end()) return json;
   json["schedule"] = model::to_string(service->second.schedule);
   json["forward"] = model::to_string(service->second.forward);
-  if (service->second.forward == model::Forward::kIpip && e.out.size() > sizeof(lb_eth)) {
+  if (e.verdict == "forwarded" && service->second.forward == model::Forward::kIpip && e.out.size() > sizeof(lb_eth)) {
     json["outer"] = outer_json(e.out);
   }
   return json;

@@ -88,7 +88,7 @@ struct Explanation {
   std::optional<FlowClass> tracked;      // the flow has an entry, and the backend is that of the entry
   std::optional<net::BackendId> chosen;  // what the table would choose today; differs from backend for a pinned flow
   std::optional<net::WorkerId> worker;   // where lbd knows: one worker, or dispatch in software
-  std::vector<uint8_t> out;              // frame as it would leave; empty unless forwarded
+  std::vector<uint8_t> out;              // frame as it would leave; empty unless forwarded or answered
   uint32_t in_bytes = 0, out_bytes = 0;  // IP packet in, frame's IP packet out
   std::optional<net::PortId> port;       // egress
   net::Generation generation{};
