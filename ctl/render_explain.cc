@@ -39,6 +39,15 @@ std::string flow_text(const json& answer) {
   return fmt::format("{} {} -> {}", text_of(f, "proto"), text_of(f, "source"), text_of(f, "destination"));
 }
 
+// What its sender is told, and what becomes of one that may be fragmented.
+void view_answer(const json& a, Text& text) {
+  const json& answer = member(a, "answer");
+  const std::string mtu = member(answer, "mtu").is_number() ? ", MTU " + text_of(answer, "mtu") : "";
+  text.line(fmt::format("{} is answered: {}{} ({}).", flow_text(a), text_of(answer, "kind"), mtu, text_of(a, "reason")),
+            Tone::kBad);
+  if (text_of(a, "without_df") == "split") text.line("Without DF it is sent in fragments that fit.");
+}
+
 void view_verdict(const json& a, Text& text) {
   const std::string verdict = text_of(a, "verdict"), flow = flow_text(a);
   if (verdict == "forwarded") {
@@ -46,6 +55,7 @@ void view_verdict(const json& a, Text& text) {
     return text.line(fmt::format("{} is forwarded to {} ({}){}.", flow, backend_name(a), address, tracked_text(a)),
                      Tone::kGood);
   }
+  if (verdict == "answered") return view_answer(a, text);
   if (verdict == "punted") return text.line(flow + " is left to the kernel: its destination is no listener's address.");
   const std::string reason = text_of(a, "reason");
   text.line(fmt::format("{} is {}: {} ({}).", flow, verdict, reason, help_of(reason)), Tone::kBad);

@@ -7,6 +7,7 @@
 #include "dataplane/net/headers.h"
 #include "dataplane/net/rules.h"
 #include "dataplane/stages/fragment_part.h"
+#include "dataplane/stages/quote.h"
 
 namespace lb::stages {
 namespace {
@@ -145,14 +146,21 @@ bool is_bad_source(const Meta& m) noexcept {
          0;
 }
 
-Drop parse_icmp(uint8_t type, uint8_t family) noexcept {
-  return lb_is_icmp_error(family, type) != 0 ? LB_DROP_IcmpUnmatched : LB_DROP_IcmpOther;
+bool is_icmp(const Meta& m) noexcept {
+  return m.proto == (m.family == 4 ? LB_PROTO_ICMP : LB_PROTO_ICMPV6);
+}
+
+// Its checksum is the backend's to judge, as those of TCP and UDP.
+Drop parse_icmp(const uint8_t* frame, Meta& m) noexcept {
+  if (lb_is_echo_request(m.family, frame[m.l4]) != 0) return LB_DROP_EchoLimited;
+  if (lb_is_icmp_error(m.family, frame[m.l4]) == 0) return LB_DROP_IcmpOther;
+  return read_quote(frame, m) ? kFine : LB_DROP_IcmpUnmatched;
 }
 
 // Its first fragment will tell what it is. A TCP header is whole in the first one (RFC 1858 section 3.2: a later one at
 // the eighth byte would write over its flags).
 Drop judge_later(const uint8_t* frame, const Meta& m) noexcept {
-  if (m.proto == (m.family == 4 ? LB_PROTO_ICMP : LB_PROTO_ICMPV6)) return LB_DROP_IcmpOther;
+  if (is_icmp(m)) return LB_DROP_IcmpOther;
   return m.proto == LB_PROTO_TCP && fragment_part(frame, m).offset == 1 ? LB_DROP_FragmentTiny : kFine;
 }
 
@@ -178,10 +186,10 @@ Drop parse_l4(const uint8_t* frame, Meta& m) noexcept {
     if (length < sizeof(lb_udp) || (length > bytes && m.fragment == 0)) return LB_DROP_BadL4Header;
     m.sport = h->sport;
     m.dport = h->dport;
-  } else if (m.proto == (m.family == 4 ? LB_PROTO_ICMP : LB_PROTO_ICMPV6)) {
-    if (m.fragment != 0) return LB_DROP_IcmpOther;
+  } else if (is_icmp(m)) {
+    if (m.fragment != 0) return LB_DROP_IcmpOther;  // what would be quoted, or echoed, is not all here
     if (bytes < sizeof(lb_icmp)) return LB_DROP_BadL4Header;
-    return parse_icmp(frame[m.l4], m.family);
+    return parse_icmp(frame, m);
   }
   return kFine;
 }
@@ -196,8 +204,11 @@ void judge(Batch& b, Slot i, const Snapshot& s) noexcept {
   if (is_bad_source(m) || find_address(s, m.src, lb_address_hash(&m.src)) != kNotOwned)
     return b.drop(i, LB_DROP_BadSource);
   b.fragments |= static_cast<uint64_t>(m.fragment != 0) << i;
+  const bool icmp = is_icmp(m);
   why = m.fragment == kLaterFragment ? judge_later(frame, m) : parse_l4(frame, m);
-  if (why != kFine) b.drop(i, why);
+  if (why == LB_DROP_EchoLimited) return b.refuse(i, why);
+  if (why != kFine) return b.drop(i, why);
+  if (icmp) b.quoting |= 1ull << i;
 }
 
 void prefetch_address(const Snapshot& s, uint32_t hash) noexcept {
