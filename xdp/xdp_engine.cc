@@ -121,6 +121,9 @@ void XdpEngine::ask_pipeline(const model::ExplainRequest& request, model::Explan
   e.answer = there->answer;
   e.answer_mtu = there->answer_mtu;
   e.without_df = there->without_df;
+  e.port = there->port;
+  e.out = there->out;
+  e.out_bytes = there->out_bytes;
 }
 
 net::Result<model::Explanation> XdpEngine::explain(const model::ExplainRequest& request) {
