@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "xdp/flow_log.h"
+
 namespace lb::conformance {
 namespace {
 
@@ -76,6 +78,7 @@ void XdpRig::publish(std::shared_ptr<const model::Snapshot> snapshot) {
 void XdpRig::clear() {
   zero(maps_.flows());
   zero(maps_.flow_records());
+  zero(maps_.flow_log());
   zero(maps_.former_flows());
   zero(maps_.workers());
   zero(maps_.service_traffic());
@@ -108,6 +111,8 @@ XdpRun XdpRig::run(const packet::Bytes& frame) {
   r.frame.resize(opts.data_size_out);
   r.action = opts.retval;
   r.decision = maps_.decision();
+  for (uint32_t q = 0; q < shape_.queues && shape_.lines != 0; q++)
+    xdp::drain_log(maps_.flow_log().subspan(size_t{q} * LB_XDP_LOG_LINES, LB_XDP_LOG_LINES), table(q));
   return r;
 }
 
