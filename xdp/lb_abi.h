@@ -74,7 +74,7 @@ struct lb_xdp_worker {
 // A worker's log: records of new flows, in the order in which they came, which lbd writes to their places in
 // lb_flow_records (xdp/flow_log.h). Line 0 has the ends, record n lies in line 1 + n % LB_XDP_LOG_ENTRIES. When the log
 // is full, or several CPUs would write it, a record is written to its place at once.
-#define LB_XDP_LOG_ENTRIES 8192u
+#define LB_XDP_LOG_ENTRIES 16384u
 #define LB_XDP_LOG_LINES (LB_XDP_LOG_ENTRIES + 1u)
 #define LB_XDP_LOG_SECOND 8u        // in pad0[0] of a logged record, beside its entry's number: in its second line
 #define LB_XDP_LOG_WHERE_SHIFT 40u  // of pad0[0] in its word

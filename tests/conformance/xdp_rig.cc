@@ -111,9 +111,12 @@ XdpRun XdpRig::run(const packet::Bytes& frame) {
   r.frame.resize(opts.data_size_out);
   r.action = opts.retval;
   r.decision = maps_.decision();
-  for (uint32_t q = 0; q < shape_.queues && shape_.lines != 0; q++)
-    xdp::drain_log(maps_.flow_log().subspan(size_t{q} * LB_XDP_LOG_LINES, LB_XDP_LOG_LINES), table(q));
+  if (!shape_.keeps_log) take_records();
   return r;
+}
+
+void XdpRig::take_records() {
+  for (uint32_t q = 0; q < shape_.queues && shape_.lines != 0; q++) xdp::drain_log(log(q), table(q));
 }
 
 stages::FlowTable XdpRig::table(uint32_t worker) {
