@@ -50,7 +50,10 @@ size_t drain_log(std::span<lb_xdp_log_line> log, const stages::FlowTable& table)
   auto& ends = log[0].ends;
   const uint64_t head = __atomic_load_n(&ends.head, __ATOMIC_ACQUIRE);
   uint64_t tail = __atomic_load_n(&ends.tail, __ATOMIC_RELAXED);
-  if (head - tail > LB_XDP_LOG_ENTRIES) tail = head;  // nobody of ours left it so
+  if (head - tail > LB_XDP_LOG_ENTRIES) {  // nobody of ours left it so
+    tail = head;
+    __atomic_store_n(&ends.tail, tail, __ATOMIC_RELEASE);
+  }
   const uint64_t all = head - tail;
   while (tail != head) {
     std::array<Logged, kAtATime> batch;

@@ -150,6 +150,7 @@ TEST_F(FlowMapsTest, WhatCannotBeUsedIsRemovedWithASentence) {
       {"do not belong together", [&](FlowMaps& m, const Runtime& r) { put_another(m, r); }},
       {"do not belong together", [](FlowMaps& m, const Runtime&) { m.current().header().lines = 5; }},
       {"records is not there", [](FlowMaps&, const Runtime& r) { EXPECT_OK(r.unpin("flows/records")); }},
+      {"log is not there", [](FlowMaps&, const Runtime& r) { EXPECT_OK(r.unpin("flows/log")); }},
       {"by the numbers of another lbd", [](FlowMaps&, const Runtime& r) { EXPECT_OK(r.unpin("backend_ids")); }},
   };
   for (const auto& [words, how] : cases) {
