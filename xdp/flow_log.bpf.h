@@ -6,12 +6,9 @@
 #include "xdp/packet.bpf.h"
 
 static __always_inline void fill_record(__u64* to, const struct packet* p, __u32 where, __u64 now_ms) {
-  const __u64 words[7] = {p->hash,
-                          p->src.first,
-                          p->src.last,
-                          p->dst.first,
-                          p->dst.last,
-                          p->ports | (__u64)p->proto << 32 | (__u64)where << LB_XDP_LOG_WHERE_SHIFT,
+  const __u64 words[7] = {p->hash,     p->src.first,
+                          p->src.last, p->dst.first,
+                          p->dst.last, p->ports | (__u64)p->proto << 32 | (__u64)where << LB_XDP_LOG_WHERE_SHIFT,
                           now_ms};
 #pragma unroll
   for (int i = 0; i < 7; i++) to[i] = words[i];

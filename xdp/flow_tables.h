@@ -2,8 +2,8 @@
 // tables change here by a 16-bit compare-and-exchange of the state alone, which loses against a packet and never undoes
 // what one wrote.
 //
-// Threads: control's, but sweep() and drain(), which one other thread calls (the keeper). The last worker's table is written by the
-// exception path's thread, which sweeps it itself (stages::FlowTracker).
+// Threads: control's, but sweep() and drain(), which one other thread calls (the keeper). The last worker's table is
+// written by the exception path's thread, which sweeps it itself (stages::FlowTracker).
 #pragma once
 
 #include <memory>

@@ -49,7 +49,7 @@ struct XdpEngine::Parts {
   void beat();
   std::chrono::milliseconds keep();
 
-  std::mutex beating_;  // the beat reads `set`
+  std::mutex beating_;                               // the beat reads `set`
   std::chrono::steady_clock::time_point next_beat_;  // the keeper's
   std::unique_ptr<Keeper> keeper_;
 };
