@@ -36,7 +36,7 @@ constexpr uint32_t kSlots = 2 * 1024 * 1024, kLines = kSlots / LB_FLOW_ENTRIES;
 constexpr uint32_t kWorkers = 2;  // the queue, and the end of the exception path
 constexpr uint32_t kMostFlows = 1'000'000;
 constexpr uint32_t kPacketsPerSample = 20'000;
-constexpr size_t kMany = 1000;  // records in a log
+constexpr size_t kMany = 1000;                            // records in a log
 constexpr auto kProven = std::chrono::milliseconds(300);  // LB_FLOW_PROVEN and a step: from then on established
 
 struct Options {
