@@ -11,7 +11,7 @@ using nlohmann::json;
 struct ServiceArgs {
   std::string name;
   std::vector<std::string> listen;
-  std::string pool, forward, schedule, source_prefix;
+  std::string pool, forward, schedule, source_prefix, on_no_listener;
   std::optional<uint32_t> table_size;
 };
 
@@ -34,6 +34,7 @@ net::Result<json> read_service(const ServiceArgs& args) {
   if (!args.forward.empty()) service["forward"] = args.forward;
   if (!args.schedule.empty()) service["schedule"] = args.schedule;
   if (args.table_size) service["table_size"] = *args.table_size;
+  if (!args.on_no_listener.empty()) service["on_no_listener"] = args.on_no_listener;
   if (args.source_prefix.empty()) return service;
   auto prefix = read_prefix(args.source_prefix);
   if (!prefix) return prefix.error();
@@ -54,6 +55,9 @@ void add_options(CLI::App& verb, ServiceArgs& args, bool required) {
   verb.add_option("--source-prefix", args.source_prefix,
                   "Bits of a client's address that count for source-hash (default 32,64)")
       ->type_name("IPV4,IPV6");
+  verb.add_option("--on-no-listener", args.on_no_listener,
+                  "What other ports of its addresses get: auto (default), drop, reject or punt")
+      ->type_name("WORD");
 }
 
 int add(Session& session, const ServiceArgs& args) {
@@ -68,7 +72,8 @@ int set(Session& session, const ServiceArgs& args) {
   if (!service) return session.usage(service.error().message);
   if (service->empty()) {
     return session.usage(
-        "nothing to set: give --listen, --pool, --forward, --schedule, --table-size or --source-prefix");
+        "nothing to set: give --listen, --pool, --forward, --schedule, --table-size, --source-prefix or "
+        "--on-no-listener");
   }
   return session.change("service.set", {{"name", args.name}, {"set", *service}});
 }

@@ -58,6 +58,14 @@ std::optional<model::Schedule> read_schedule(Fields& fields) {
   return schedule;
 }
 
+std::optional<model::NoListener> read_no_listener(Fields& fields) {
+  if (!fields.has("on_no_listener")) return std::nullopt;
+  const std::string text = fields.text("on_no_listener");
+  const auto value = model::parse_no_listener(text);
+  if (!value) fields.fail("on_no_listener", not_a("on_no_listener", text, "auto, drop, reject, punt", {}));
+  return value;
+}
+
 std::optional<std::pair<uint8_t, uint8_t>> read_prefix(Fields& fields) {
   const Json* value = fields.array("source_prefix", 2);
   if (value == nullptr) return std::nullopt;
@@ -100,6 +108,7 @@ model::SetService read_service_set(Fields& fields, std::string name) {
   set.forward = read_forward(fields);
   set.schedule = read_schedule(fields);
   set.table_size = read_u32(fields, "table_size");
+  set.on_no_listener = read_no_listener(fields);
   if (const auto prefix = read_prefix(fields)) {
     set.prefix4 = prefix->first;
     set.prefix6 = prefix->second;
@@ -120,6 +129,7 @@ model::Service read_service(Fields& fields) {
   service.table_size = set.table_size.value_or(service.table_size);
   service.prefix4 = set.prefix4.value_or(service.prefix4);
   service.prefix6 = set.prefix6.value_or(service.prefix6);
+  service.on_no_listener = set.on_no_listener.value_or(service.on_no_listener);
   return service;
 }
 

@@ -247,6 +247,12 @@ std::optional<net::Address> KernelState::source_on(int index, net::Family family
   return std::nullopt;
 }
 
+model::PortAddress KernelState::addresses_on(const std::string& ifname) const {
+  const auto it = std::ranges::find_if(links_, [&](const auto& l) { return l.second.name == ifname; });
+  if (it == links_.end() || ifname.empty()) return {};
+  return {.ipv4 = source_on(it->first, net::Family::kIpv4), .ipv6 = source_on(it->first, net::Family::kIpv6)};
+}
+
 Route read_route(const nlmsghdr& message) {
   Route route;
   if (message.nlmsg_type == NLMSG_ERROR) {

@@ -67,6 +67,8 @@ class KernelState {
   const Neighbour* neighbour(const NeighbourKey& key) const;
   // The first address on an interface of a family that tunnels may come from.
   std::optional<net::Address> source_on(int index, net::Family family) const;
+  // Of the interface of that name: the addresses that it may send from.
+  model::PortAddress addresses_on(const std::string& ifname) const;
 
  private:
   Effect apply_link(const nlmsghdr& message);
@@ -84,6 +86,9 @@ Route read_route(const nlmsghdr& message);
 // The neighbour that packets to `backend` need; none when the route leads nowhere or to no port of ours.
 std::optional<NeighbourKey> next_hop_of(const net::Address& backend, const Route& route, const KernelState& state,
                                         const std::vector<PortLink>& ports);
+
+// By PortId.
+std::vector<model::PortAddress> port_addresses(const KernelState& state, const std::vector<PortLink>& ports);
 
 // silent: the next hop was asked before and did not answer, whatever its entry says at this moment.
 model::Reach make_reach(const net::Address& backend, const Route& route, const KernelState& state,

@@ -49,6 +49,7 @@ class Netlink : public TopologySource {
       topology.reach.emplace_hint(topology.reach.end(), backend, make_reach(backend, route, state_, ports_, silent));
     }
     topology.kernel_addresses = state_.own_addresses();
+    topology.ports = port_addresses(state_, ports_);
     return topology;
   }
 

@@ -65,12 +65,16 @@ std::optional<net::Address> source_of(const net::Address& backend, const Route& 
   return usable ? route.source : state.source_on(route.interface, backend.family());
 }
 
-uint16_t mtu_of(const Route& route, const Link& link, const PortLink& port) {
-  uint32_t mtu = link.mtu;
-  for (uint32_t limit : {route.mtu, uint32_t{port.mtu}, uint32_t{0xffff}}) {
-    if (limit != 0) mtu = std::min(mtu, limit);
-  }
-  return static_cast<uint16_t>(mtu);
+void set_mtu(model::Reach& reach, const Route& route, const Link& link, const PortLink& port) {
+  uint32_t mtu = std::min(link.mtu, uint32_t{0xffff});
+  const auto limit = [&](uint32_t by, model::MtuFrom from) {
+    if (by == 0 || by >= mtu) return;
+    mtu = by;
+    reach.mtu_from = from;
+  };
+  limit(port.mtu, model::MtuFrom::kPort);
+  limit(route.mtu, model::MtuFrom::kRoute);
+  reach.mtu = static_cast<uint16_t>(mtu);
 }
 
 }  // namespace
@@ -79,6 +83,15 @@ std::optional<NeighbourKey> next_hop_of(const net::Address& backend, const Route
                                         const std::vector<PortLink>& ports) {
   if (!route_fault(backend, route, state.link(route.interface), ports).empty()) return std::nullopt;
   return NeighbourKey(route.interface, route.gateway.value_or(backend));
+}
+
+std::vector<model::PortAddress> port_addresses(const KernelState& state, const std::vector<PortLink>& ports) {
+  std::vector<model::PortAddress> all;
+  for (const PortLink& p : ports) {
+    if (all.size() <= net::raw(p.port)) all.resize(net::raw(p.port) + 1);
+    all[net::raw(p.port)] = state.addresses_on(p.ifname);
+  }
+  return all;
 }
 
 model::Reach make_reach(const net::Address& backend, const Route& route, const KernelState& state,
@@ -107,7 +120,7 @@ model::Reach make_reach(const net::Address& backend, const Route& route, const K
   reach.source = *source;
   reach.dst_mac = neighbour->mac;
   reach.src_mac = link->mac;
-  reach.mtu = mtu_of(route, *link, port);
+  set_mtu(reach, route, *link, port);
   return reach;
 }
 

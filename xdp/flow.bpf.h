@@ -88,7 +88,7 @@ static __always_inline __u32 meet(const struct world* world, struct lb_xdp_worke
     return GO_ON;
   }
   p->backend = id;
-  p->tracked = lb_flow_class_of((__u16)was);
+  note_tracked(lb_flow_class_of((__u16)was));
   if (p->proto == LB_PROTO_TCP && lb_flow_is_syn(p->tcp)) {
     const int eligible = lb_is_eligible(&service->service, b, p->family);
     const enum lb_flow_syn what = lb_flow_on_syn((__u16)was, eligible, world->now_ms);
@@ -122,7 +122,7 @@ static __always_inline __u32 find_foreign(const struct world* world, struct lb_x
   if (found == 0) return GO_ON;
   count(w, LB_COUNT_ForeignFound, 1);
   p->backend = found >> 16;
-  p->tracked = lb_flow_class_of((__u16)found);
+  note_tracked(lb_flow_class_of((__u16)found));
   f->state = next_state(found, p, world->now_ms);
   const struct lb_backend* b = backend_of(world->active, p->backend);
   return b == 0 ? LB_DROP_NoNextHop : keep_backend(f, b, FOUND_COPY);

@@ -83,6 +83,7 @@ struct InWords {
     f.add("table-size", c.table_size, old, &Service::table_size, number);
     f.add("source-prefix IPv4", c.prefix4, old, &Service::prefix4, number);
     f.add("source-prefix IPv6", c.prefix6, old, &Service::prefix6, number);
+    f.add("on-no-listener", c.on_no_listener, old, &Service::on_no_listener, word);
     return fmt::format("~ service {}: {}", c.name, std::move(f).text());
   }
   std::string operator()(const RemoveService& c) const {

@@ -256,6 +256,7 @@ net::Result<std::shared_ptr<const Snapshot>> Compiler::compile(const Config& con
   auto snapshot = std::make_shared<Snapshot>();
   snapshot->generation = generation;
   snapshot->hash_key = key_;
+  snapshot->port_addresses = topology.ports;
   if (auto status = compile_listeners(config, topology, ids, *snapshot); !status) return status.error();
 
   CompileStats ignored;

@@ -21,6 +21,11 @@ constexpr std::pair<HugePages, std::string_view> kHugePages[] = {
 constexpr std::pair<XdpMode, std::string_view> kXdpModes[] = {{XdpMode::kNative, "native"},
                                                               {XdpMode::kGeneric, "generic"}};
 
+constexpr std::pair<NoListener, std::string_view> kNoListeners[] = {{NoListener::kAuto, "auto"},
+                                                                    {NoListener::kDrop, "drop"},
+                                                                    {NoListener::kReject, "reject"},
+                                                                    {NoListener::kPunt, "punt"}};
+
 template <class E>
 std::string_view name_of(Names<E> names, E value) noexcept {
   for (const auto& [v, name] : names)
@@ -62,6 +67,9 @@ std::string_view to_string(Forward f) noexcept {
 std::string_view to_string(Schedule s) noexcept {
   return name_of<Schedule>(kSchedules, s);
 }
+std::string_view to_string(NoListener n) noexcept {
+  return name_of<NoListener>(kNoListeners, n);
+}
 std::string_view to_string(Idle i) noexcept {
   return name_of<Idle>(kIdles, i);
 }
@@ -79,6 +87,9 @@ std::optional<Forward> parse_forward(std::string_view s) noexcept {
 }
 std::optional<Schedule> parse_schedule(std::string_view s) noexcept {
   return value_of<Schedule>(kSchedules, s);
+}
+std::optional<NoListener> parse_no_listener(std::string_view s) noexcept {
+  return value_of<NoListener>(kNoListeners, s);
 }
 std::optional<Idle> parse_idle(std::string_view s) noexcept {
   return value_of<Idle>(kIdles, s);

@@ -19,6 +19,9 @@ using net::Listener;
 
 enum class Forward : uint8_t { kDsr = LB_FORWARD_DSR, kIpip = LB_FORWARD_IPIP };
 enum class Schedule : uint8_t { kMaglev = LB_SCHEDULE_MAGLEV, kSourceHash = LB_SCHEDULE_SOURCE_HASH };
+// What a packet to a service's address gets when no listener wants it. kAuto: the kernel has it when the address is on
+// one of the host's interfaces, else it is dropped.
+enum class NoListener : uint8_t { kAuto, kDrop, kReject, kPunt };
 enum class Idle : uint8_t { kSleep, kPoll };
 enum class HugePages : uint8_t { kAuto, kOn, kOff };
 
@@ -97,6 +100,7 @@ struct Service {
   uint32_t table_size = kDefaultTableSize;  // slots, a prime
   uint8_t prefix4 = 32;                     // source-hash: source-prefix: [32, 64]
   uint8_t prefix6 = 64;
+  NoListener on_no_listener = NoListener::kAuto;  // the same in all services of an address
   friend bool operator==(const Service&, const Service&) = default;
 };
 
@@ -113,14 +117,16 @@ void canonicalize(Pool& pool);
 void canonicalize(Service& service);
 void canonicalize(Config& config);
 
-std::string_view to_string(Forward f) noexcept;    // "dsr", "ipip"
-std::string_view to_string(Schedule s) noexcept;   // "maglev", "source-hash"
-std::string_view to_string(Idle i) noexcept;       // "sleep", "poll"
-std::string_view to_string(HugePages h) noexcept;  // "auto", "on", "off"
-std::string_view to_string(XdpMode m) noexcept;    // "native", "generic"
-std::string orphan_after_text(uint32_t seconds);   // "60s", "never"
+std::string_view to_string(Forward f) noexcept;     // "dsr", "ipip"
+std::string_view to_string(Schedule s) noexcept;    // "maglev", "source-hash"
+std::string_view to_string(NoListener n) noexcept;  // "auto", "drop", "reject", "punt"
+std::string_view to_string(Idle i) noexcept;        // "sleep", "poll"
+std::string_view to_string(HugePages h) noexcept;   // "auto", "on", "off"
+std::string_view to_string(XdpMode m) noexcept;     // "native", "generic"
+std::string orphan_after_text(uint32_t seconds);    // "60s", "never"
 std::optional<Forward> parse_forward(std::string_view s) noexcept;
 std::optional<Schedule> parse_schedule(std::string_view s) noexcept;
+std::optional<NoListener> parse_no_listener(std::string_view s) noexcept;
 std::optional<Idle> parse_idle(std::string_view s) noexcept;
 std::optional<HugePages> parse_huge_pages(std::string_view s) noexcept;
 std::optional<XdpMode> parse_xdp_mode(std::string_view s) noexcept;

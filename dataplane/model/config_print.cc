@@ -99,6 +99,8 @@ void print_service(const Service& s, std::string& out) {
   if (s.table_size != built_in.table_size) out += fmt::format("    table-size: {}\n", s.table_size);
   if (s.prefix4 != built_in.prefix4 || s.prefix6 != built_in.prefix6)
     out += fmt::format("    source-prefix: [{}, {}]\n", s.prefix4, s.prefix6);
+  if (s.on_no_listener != built_in.on_no_listener)
+    out += fmt::format("    on-no-listener: {}\n", to_string(s.on_no_listener));
 }
 
 void print_rest(const Config& config, std::string& out) {

@@ -74,6 +74,7 @@ class ConfigReader {
     std::optional<Schedule> schedule;
     std::optional<uint32_t> table_size;
     std::optional<std::pair<uint8_t, uint8_t>> prefix;
+    std::optional<NoListener> on_no_listener;
   };
 
   void refuse(const YamlNode& node, const std::string& path, std::string message);
@@ -112,7 +113,7 @@ class ConfigReader {
   void read_service(const Entry& section, Service& service);
   void read_listen(const Entry& e, Service& service);
   void fill_in(Service& service, const Defaults& own, const std::string& path);
-  void read_choosing(const Entry& e, Defaults& into);  // forward, schedule, table-size, source-prefix
+  void read_choosing(const Entry& e, Defaults& into);  // what `defaults` may say
   std::optional<uint32_t> read_table_size(const Entry& e);
   std::optional<std::pair<uint8_t, uint8_t>> read_prefix(const Entry& e);
   bool takes_name(const Entry& e, std::string_view kind);

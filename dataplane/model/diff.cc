@@ -23,7 +23,8 @@ SetService set_service(const Service& from, const Service& to) {
           .schedule = if_changed(from.schedule, to.schedule),
           .table_size = if_changed(from.table_size, to.table_size),
           .prefix4 = if_changed(from.prefix4, to.prefix4),
-          .prefix6 = if_changed(from.prefix6, to.prefix6)};
+          .prefix6 = if_changed(from.prefix6, to.prefix6),
+          .on_no_listener = if_changed(from.on_no_listener, to.on_no_listener)};
 }
 
 // Backends of a pool that stays: first what goes, so that an address is free before somebody else takes it.

@@ -23,17 +23,18 @@ constexpr string_view kDpdkKeys[] = {"workers", "huge-pages", "idle", "ports"};
 constexpr string_view kPortKeys[] = {"name", "device", "mtu"};
 constexpr string_view kXdpKeys[] = {"interfaces"};
 constexpr string_view kInterfaceKeys[] = {"name", "mode"};
-constexpr string_view kDefaultsKeys[] = {"forward", "schedule", "table-size", "source-prefix"};
+constexpr string_view kDefaultsKeys[] = {"forward", "schedule", "table-size", "source-prefix", "on-no-listener"};
 constexpr string_view kDefaultsLater[] = {"check",   "slow-start",    "leave-after",     "down-grace",
                                           "on-down", "on-empty",      "panic-threshold", "min-eligible",
-                                          "sticky",  "tunnel-source", "on-no-listener",  "announce"};
+                                          "sticky",  "tunnel-source", "announce"};
 constexpr string_view kPoolKeys[] = {"backends"};
 constexpr string_view kPoolLater[] = {"check",   "slow-start", "leave-after",     "down-grace",
                                       "on-down", "on-empty",   "panic-threshold", "min-eligible"};
 constexpr string_view kBackendKeys[] = {"name", "address", "weight", "labels"};
 constexpr string_view kBackendLater[] = {"backup"};
-constexpr string_view kServiceKeys[] = {"listen", "pool", "forward", "schedule", "table-size", "source-prefix"};
-constexpr string_view kServiceLater[] = {"sticky", "tunnel-source", "on-no-listener", "announce"};
+constexpr string_view kServiceKeys[] = {"listen",     "pool",          "forward",       "schedule",
+                                        "table-size", "source-prefix", "on-no-listener"};
+constexpr string_view kServiceLater[] = {"sticky", "tunnel-source", "announce"};
 
 struct SectionWords {
   Section section;
@@ -213,6 +214,11 @@ constexpr Translation kForeignSchedule[] = {
     {"sed", "least-conn"},
     {"nq", "least-conn"},
 };
+constexpr string_view kNoListenerWords[] = {"auto", "drop", "reject", "punt"};
+constexpr Translation kForeignNoListener[] = {
+    {"deny", "drop"},    {"ignore", "drop"},   {"silent", "drop"},        {"blackhole", "drop"}, {"rst", "reject"},
+    {"reset", "reject"}, {"refuse", "reject"}, {"unreachable", "reject"}, {"pass", "punt"},      {"accept", "punt"},
+    {"kernel", "punt"},  {"local", "punt"},    {"default", "auto"}};
 constexpr string_view kIdleWords[] = {"sleep", "poll"};
 constexpr Translation kForeignIdle[] = {
     {"interrupt", "sleep"}, {"busy", "poll"}, {"busy-poll", "poll"}, {"spin", "poll"}};
@@ -232,6 +238,7 @@ struct ChoiceWords {
 constexpr ChoiceWords kChoices[] = {
     {Choice::kForward, "forward", kForwardWords, kForwardLater, kForeignForward},
     {Choice::kSchedule, "schedule", kScheduleWords, kScheduleLater, kForeignSchedule},
+    {Choice::kNoListener, "on-no-listener", kNoListenerWords, {}, kForeignNoListener},
     {Choice::kIdle, "idle", kIdleWords, {}, kForeignIdle},
     {Choice::kHugePages, "huge-pages", kHugePagesWords, {}, kForeignHugePages},
     {Choice::kXdpMode, "mode", kXdpModeWords, {}, kForeignXdpMode},

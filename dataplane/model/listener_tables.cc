@@ -51,13 +51,19 @@ net::Status lay_out(const std::vector<Slot>& items, std::string_view what, std::
                                 LB_MAX_PROBE, items.size(), what)};
 }
 
+struct Owned {
+  std::vector<lb_port_range> ranges;  // empty: only exact listeners
+  NoListener on_no_listener = NoListener::kAuto;
+};
 struct Gathered {
   std::vector<lb_listener_slot> exact;
-  std::map<net::Address, std::vector<lb_port_range>> by_address;  // empty: only exact listeners
+  std::map<net::Address, Owned> by_address;
 };
 
-void gather(const Listener& l, uint32_t service, uint32_t name, Gathered& out) {
-  auto& ranges = out.by_address[l.address];
+void gather(const Listener& l, uint32_t service, NoListener otherwise, uint32_t name, Gathered& out) {
+  Owned& owned = out.by_address[l.address];
+  owned.on_no_listener = otherwise;
+  auto& ranges = owned.ranges;
   const auto proto = net::raw(l.proto);
   if (l.is_exact()) {
     out.exact.push_back({.addr = l.address.raw(),
@@ -78,17 +84,23 @@ void gather(const Listener& l, uint32_t service, uint32_t name, Gathered& out) {
   }
 }
 
+uint8_t flags_of(NoListener otherwise, bool is_kernels) {
+  if (otherwise == NoListener::kReject) return LB_ADDR_USED | LB_ADDR_REJECT;
+  const bool punt = otherwise == NoListener::kPunt || (otherwise == NoListener::kAuto && is_kernels);
+  return punt ? LB_ADDR_USED | LB_ADDR_KERNEL : LB_ADDR_USED;
+}
+
 std::vector<lb_address_slot> gather_addresses(Gathered& gathered, const Topology& topology, Snapshot& out) {
   std::vector<lb_address_slot> slots;
-  for (auto& [address, ranges] : gathered.by_address) {
+  for (auto& [address, owned] : gathered.by_address) {
+    auto& ranges = owned.ranges;
     std::ranges::sort(ranges, [](const lb_port_range& a, const lb_port_range& b) {
       return std::tie(a.any, a.proto, a.first) < std::tie(b.any, b.proto, b.first);
     });
-    const bool kernel = topology.kernel_addresses.contains(address);
     slots.push_back({.addr = address.raw(),
                      .range_start = static_cast<uint32_t>(out.ranges.size()),
                      .range_count = static_cast<uint32_t>(ranges.size()),
-                     .flags = static_cast<uint8_t>(LB_ADDR_USED | (kernel ? LB_ADDR_KERNEL : 0u)),
+                     .flags = flags_of(owned.on_no_listener, topology.kernel_addresses.contains(address)),
                      .pad = {}});
     out.ranges.insert(out.ranges.end(), ranges.begin(), ranges.end());
   }
@@ -113,7 +125,7 @@ net::Status compile_listeners(const Config& config, const Topology& topology, co
   for (const auto& [name, service] : config.services) {
     const uint32_t index = net::raw(ids.service(name));
     for (const Listener& l : service.listen) {
-      gather(l, index, static_cast<uint32_t>(out.listener_names.size()), gathered);
+      gather(l, index, service.on_no_listener, static_cast<uint32_t>(out.listener_names.size()), gathered);
       out.listener_names.push_back(l);
     }
   }

@@ -102,6 +102,7 @@ struct Snapshot {
   std::vector<lb_backend> backends;  // by BackendId; [0] unused
   std::vector<std::shared_ptr<const Table>> tables;
   std::vector<const uint16_t*> table_slots;  // tables[i]->slots.data(), what the hot path reads
+  std::vector<PortAddress> port_addresses;   // by PortId; may be shorter
 
   // Not read by workers: names for explain, stats, digests.
   std::vector<Listener> listener_names;    // lb_listener_slot::listener, lb_port_range::listener

@@ -84,6 +84,7 @@ class ServicesCheck {
     check_counts();
     for (const auto& [name, service] : config_.services) check_service(name, service);
     check_overlaps();
+    check_no_listener();
     return std::move(out_);
   }
 
@@ -219,6 +220,27 @@ class ServicesCheck {
                                   : fmt::format("service {}", shown(first.service->name));
     out_.push_back({second.path(), fmt::format("{} overlaps {} of {}: a packet can have one service only",
                                                second.listener->to_string(), first.listener->to_string(), other)});
+  }
+
+  // What no listener wants is the address's, not a service's. Each two services that disagree are told once.
+  void check_no_listener() {
+    std::set<std::pair<const Service*, const Service*>> told;
+    const Claim* first = nullptr;
+    for (const Claim& c : claims_) {
+      if (first == nullptr || first->listener->address != c.listener->address) first = &c;
+      if (first->service->on_no_listener == c.service->on_no_listener || c.listener->address.is_unspecified()) continue;
+      if (told.size() >= kMaxSuggestions || !told.emplace(first->service, c.service).second) continue;
+      tell_no_listener(*c.service, *first->service, c.listener->address);
+      tell_no_listener(*first->service, *c.service, c.listener->address);
+    }
+  }
+
+  void tell_no_listener(const Service& s, const Service& other, const Address& shared) {
+    out_.push_back({fmt::format("services.{}.on-no-listener", shown(s.name)),
+                    fmt::format("{} here, {} in service {}, which listens on {} too: what no listener wants there gets "
+                                "one answer; say the same in both, in one change (`config apply`) or in `defaults`",
+                                to_string(s.on_no_listener), to_string(other.on_no_listener), shown(other.name),
+                                shared.to_string())});
   }
 
   const Config& config_;

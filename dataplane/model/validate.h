@@ -4,6 +4,7 @@
 //   pool         of a service must exist
 //   table-size   prime, 251..655373; at least as many slots as backends with weight > 0, and each of them gets one when
 //                all are eligible
+//   on-no-listener   the same in all services that share an address
 //   ids          at most 65,535 backends and 16,384 services
 //   dsr          the pool must have a backend of each listener's family (4->4, 6->6)
 //   addresses    a backend's is no listener's, not multicast, loopback, unspecified, broadcast, IPv6 link-local, and

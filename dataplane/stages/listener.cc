@@ -40,7 +40,9 @@ Found find_range(const Snapshot& s, const Meta& m) noexcept {
 }
 
 void nobody_listens(Batch& b, Slot i, const Snapshot& s) noexcept {
-  if ((s.addresses[b.meta[i].address].flags & LB_ADDR_KERNEL) != 0) return b.punt_owned(i);
+  const uint8_t flags = s.addresses[b.meta[i].address].flags;
+  if ((flags & LB_ADDR_KERNEL) != 0) return b.punt_owned(i);
+  if ((flags & LB_ADDR_REJECT) != 0) return b.refuse(i, LB_DROP_NoListener);
   b.drop(i, LB_DROP_NoListener);
 }
 

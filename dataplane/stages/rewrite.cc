@@ -6,6 +6,7 @@
 #include "dataplane/net/csum.h"
 #include "dataplane/net/headers.h"
 #include "dataplane/net/outer.h"
+#include "dataplane/stages/split.h"
 
 namespace lb::stages {
 namespace {
@@ -22,22 +23,21 @@ bool take_hop(uint8_t* ip) noexcept {
   return true;
 }
 
-// Both encapsulating (RFC 2003 section 3.1, RFC 2473 section 3.1) and sending on count as forwarding.
-bool decrement_ttl(uint8_t* ip, uint8_t family) noexcept {
-  if (family == 4) return take_hop(ip);
-  auto* h = reinterpret_cast<lb_ipv6*>(ip);
-  if (h->hop_limit <= 1) return false;
-  h->hop_limit--;
-  return true;
+bool has_hop(const uint8_t* ip, uint8_t family) noexcept {
+  return ip[family == 4 ? offsetof(lb_ipv4, ttl) : offsetof(lb_ipv6, hop_limit)] > 1;
+}
+
+// Both encapsulating (RFC 2003 section 3.1, RFC 2473 section 3.1) and sending on count as forwarding. REQUIRES:
+// has_hop().
+void decrement_ttl(uint8_t* ip, uint8_t family) noexcept {
+  if (family == 4)
+    (void)take_hop(ip);
+  else
+    ip[offsetof(lb_ipv6, hop_limit)]--;
 }
 
 uint8_t tos_of(const uint8_t* ip, uint8_t family) noexcept {
   return family == 4 ? ip[1] : static_cast<uint8_t>(ip[0] << 4 | ip[1] >> 4);
-}
-
-uint32_t outer_bytes(const lb_service& service, const lb_backend& backend) noexcept {
-  if (service.forward != LB_FORWARD_IPIP) return 0;
-  return (backend.flags & LB_BACKEND_IPV6) != 0 ? sizeof(lb_ipv6) : sizeof(lb_ipv4);
 }
 
 void write_outer(uint8_t* frame, const uint8_t* inner, const Meta& m, const lb_backend& backend) noexcept {
@@ -65,9 +65,13 @@ void rewrite_one(Batch& b, Slot i, const Records& records) noexcept {
   // Tags that go make room: positive grows the frame at its front.
   const int32_t grow = static_cast<int32_t>(sizeof(lb_eth) + outer) - m.l3;
   const int32_t headroom = b.headroom[i];
-  if (!decrement_ttl(ip, m.family)) return b.drop(i, LB_DROP_TtlExpired);
-  if (ip_length + outer > backend.mtu) return b.drop(i, LB_DROP_TooBig);
+  if (!has_hop(ip, m.family)) return b.refuse(i, LB_DROP_TtlExpired);
+  if (ip_length + outer > backend.mtu) {
+    if (outer < backend.mtu && can_split(ip, backend.mtu - outer)) return b.split(i, backend.port);
+    return b.refuse(i, LB_DROP_TooBig);
+  }
   if (grow > headroom) return b.drop(i, LB_DROP_NoHeadroom);
+  decrement_ttl(ip, m.family);
   b.data[i] = data - grow;
   b.headroom[i] = static_cast<uint16_t>(headroom - grow);
   b.length[i] = static_cast<uint16_t>(sizeof(lb_eth) + outer + ip_length);

@@ -1,7 +1,7 @@
 // Stage 4: the IP packet as its backend gets it.
 //   in    Meta::backend, service, l3, ip_length
 //   out   data, length, headroom: room for an untagged Ethernet header, then the IP packet that leaves, no padding
-//   drop  ttl_expired, too_big, no_headroom
+//   drop  ttl_expired, too_big: refused before anything is changed; no_headroom
 //   cost  the backend's record (one line, prefetched by choose) and the IP header, at hand since parse
 // dsr: TTL or hop limit one less (checksum by RFC 1624), everything else as it came.
 // ipip: the same, behind an outer header from our address on that egress (RFC 2003, RFC 2473; net/outer.h).
@@ -13,6 +13,12 @@
 namespace lb::stages {
 
 void rewrite(Batch& b, const model::Snapshot& snapshot) noexcept;
+
+// What that mode puts in front of the IP packet.
+inline uint32_t outer_bytes(const lb_service& service, const lb_backend& backend) noexcept {
+  if (service.forward != LB_FORWARD_IPIP) return 0;
+  return (backend.flags & LB_BACKEND_IPV6) != 0 ? sizeof(lb_ipv6) : sizeof(lb_ipv4);
+}
 
 // Usual packets, by what is put in front of them; bit i: slot i, to Usual::backend.
 struct UsualFound {

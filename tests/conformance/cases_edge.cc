@@ -1,4 +1,7 @@
-// What is not ours stays untouched; what is ours but cannot be forwarded in this version ends in its own reason.
+// What is not ours stays untouched; what is ours but cannot be forwarded is answered or ends in its own reason. A
+// choice: tests/oracle has many more of those that are answered, held or split.
+#include <algorithm>
+
 #include "tests/conformance/case_words.h"
 
 namespace lb::conformance {
@@ -71,18 +74,10 @@ void no_listener(CaseList& l) {
 }
 
 void icmp(CaseList& l) {
-  for (const uint8_t type : Octets{3, 11, 12})
-    l.add("v4: ICMP error " + std::to_string(type),
-          in(ip4("203.0.113.1", kVip4).icmp(type, 4, 1400).then(ip4(kVip4, kClient4).tcp(80, 40000))),
-          dropped(LB_DROP_IcmpUnmatched));
-  for (const uint8_t type : Octets{0, 4, 5, 8, 13, 42})
+  for (const uint8_t type : Octets{0, 4, 5, 13, 42})
     l.add("v4: ICMP type " + std::to_string(type), in(ip4(kClient4, kVip4).icmp(type).payload_size(56)),
           dropped(LB_DROP_IcmpOther));
-  for (const uint8_t type : Octets{1, 2, 3, 4})
-    l.add("v6: ICMPv6 error " + std::to_string(type),
-          in(ip6("2001:db8:9::1", kVip6).icmp6(type, 0, 1400).then(ip6(kVip6, kClient6).tcp(80, 40000))),
-          dropped(LB_DROP_IcmpUnmatched));
-  for (const uint8_t type : Octets{0, 5, 127, 128, 129, 138, 142, 144})
+  for (const uint8_t type : Octets{0, 5, 127, 129, 138, 142, 144})
     l.add("v6: ICMPv6 type " + std::to_string(type), in(ip6(kClient6, kVip6).icmp6(type).payload_size(56)),
           dropped(LB_DROP_IcmpOther));
   for (const uint8_t type : Octets{130, 131, 132, 133, 134, 135, 136, 137, 143})
@@ -93,25 +88,37 @@ void icmp(CaseList& l) {
   l.add("v6: discovery from the unspecified address", in(ip6("::", kVip6).icmp6(135).payload_size(16)), punted_owned());
 }
 
+// What one frame alone can show; the oracle (tests/oracle) has the datagrams.
 void fragments(CaseList& l) {
-  l.add("v4: a first fragment", in(ip4(kClient4, kVip4, {.df = false, .mf = true}).udp(40000, 53).payload_size(64)),
-        dropped(LB_DROP_FragmentUnmatched));
-  l.add("v4: a middle fragment", in(ip4(kClient4, kVip4, {.mf = true, .offset = 9, .proto = 17}).payload_size(64)),
-        dropped(LB_DROP_FragmentUnmatched));
-  l.add("v4: a last fragment", in(ip4(kClient4, kVip4, {.offset = 17, .proto = 17}).payload_size(3)),
-        dropped(LB_DROP_FragmentUnmatched));
-  l.add("v4: a tiny first fragment", in(ip4(kClient4, kVip4, {.mf = true, .proto = 6}).payload_size(8)),
-        dropped(LB_DROP_FragmentUnmatched));
+  const auto first4 = [](uint8_t ttl) {
+    return ip4(kClient4, kVip4, {.ttl = ttl, .id = 1, .df = false, .mf = true}).udp(40000, 53).payload_size(64);
+  };
+  l.add("v4: a first fragment", in(first4(64)), forwarded(tunnel4(to_b11(), first4(63)), kLan, "web", "p4/b11"));
+  l.add("v4: a middle fragment",
+        in(ip4(kClient4, kVip4, {.id = 2, .mf = true, .offset = 9, .proto = 17}).payload_size(64)), held());
+  l.add("v4: a last fragment", in(ip4(kClient4, kVip4, {.id = 3, .offset = 17, .proto = 17}).payload_size(3)), held());
+  l.add("v4: a tiny first fragment", in(ip4(kClient4, kVip4, {.id = 4, .mf = true, .proto = 6}).payload_size(8)),
+        dropped(LB_DROP_FragmentTiny));
   l.add("v4: a fragment of an ICMP message", in(ip4(kClient4, kVip4, {.mf = true}).icmp(8).payload_size(64)),
-        dropped(LB_DROP_FragmentUnmatched));
-  l.add("v6: a first fragment", in(ip6(kClient6, kVip6).fragment6(0, true).udp(40000, 53).payload_size(64)),
-        dropped(LB_DROP_FragmentUnmatched));
-  l.add("v6: a last fragment", in(ip6(kClient6, kVip6).fragment6(9, false).payload_size(64)),
-        dropped(LB_DROP_FragmentUnmatched));
+        dropped(LB_DROP_IcmpOther));
+  const auto first6 = [](uint8_t hops) {
+    return ip6(kClient6, kVip6, {.hop_limit = hops}).fragment6(0, true, 1).udp(40000, 53).payload_size(64);
+  };
+  l.add("v6: a first fragment", in(first6(64)), forwarded(tunnel4(to_b11(), first6(63)), kLan, "web", "p4/b11"));
+  l.add("v6: a last fragment", in(ip6(kClient6, kVip6).fragment6(9, false, 2).payload_size(64)), held());
   l.add("v6: a fragment behind a destination option",
-        in(ip6(kClient6, kVip6).extension(60).fragment6(9, true).payload_size(64)), dropped(LB_DROP_FragmentUnmatched));
+        in(ip6(kClient6, kVip6).extension(60).fragment6(9, true, 3).payload_size(64)), held());
+  l.add("v4: a fragment that ends in the middle of a unit",
+        in(ip4(kClient4, kVip4, {.mf = true, .offset = 9, .proto = 17}).payload_size(63)),
+        dropped(LB_DROP_BadIpHeader));
+  l.add("v6: a fragment that ends in the middle of a unit",
+        in(ip6(kClient6, kVip6).fragment6(9, true).payload_size(63)), dropped(LB_DROP_BadExtension));
+  l.add("v4: a fragment behind the longest datagram",
+        in(ip4(kClient4, kVip4, {.offset = 8191, .proto = 17}).payload_size(8)), dropped(LB_DROP_BadIpHeader));
+  l.add("v4: a later fragment over the TCP header",
+        in(ip4(kClient4, kVip4, {.offset = 1, .proto = 6}).payload_size(64)), dropped(LB_DROP_FragmentTiny));
   l.add("v6: a fragment whose first bytes look like discovery",
-        in(ip6(kClient6, kVip6).fragment6(0, true).icmp6(135).payload_size(16)), dropped(LB_DROP_FragmentUnmatched));
+        in(ip6(kClient6, kVip6).fragment6(0, true).icmp6(135).payload_size(16)), dropped(LB_DROP_IcmpOther));
 }
 
 void cannot_be_sent(CaseList& l) {
@@ -121,34 +128,21 @@ void cannot_be_sent(CaseList& l) {
   const auto tcp6 = [](std::string_view vip, uint8_t hops, size_t payload) {
     return ip6(kClient6, vip, {.hop_limit = hops}).tcp(40000, 80).payload_size(payload);
   };
-  for (const uint8_t ttl : Octets{0, 1}) {
-    const std::string t = std::to_string(ttl);
-    l.add("v4 ipip: TTL " + t, in(tcp4(kVip4, ttl, 5)), dropped(LB_DROP_TtlExpired));
-    l.add("v6 ipip: hop limit " + t, in(tcp6(kVip6, ttl, 5)), dropped(LB_DROP_TtlExpired));
-    l.add("v4 dsr: TTL " + t, in(tcp4("192.0.2.20", ttl, 5)), dropped(LB_DROP_TtlExpired));
-    l.add("v6 dsr: hop limit " + t, in(tcp6("2001:db8::20", ttl, 5)), dropped(LB_DROP_TtlExpired));
-  }
   l.add("v4: no eligible backend", in(tcp4("192.0.2.40", 64, 5)), dropped(LB_DROP_NoBackend));
   l.add("v6: no eligible backend", in(tcp6("2001:db8::40", 64, 5)), dropped(LB_DROP_NoBackend));
 
-  // IP packets of 1500 - outer header fit, one byte more does not. TCP over IPv4: 40 bytes, over IPv6: 60.
+  // IP packets of 1500 - outer header fit; cases_answer.cc has what does not. TCP over IPv4: 40 bytes, over IPv6: 60.
   const auto fits = [](Packet out, std::string service, std::string backend) {
     return forwarded(std::move(out), kLan, std::move(service), std::move(backend));
   };
   l.add("v4 in 4: 1480 bytes fit", in(tcp4(kVip4, 64, 1440)),
         fits(tunnel4(to_b11(), tcp4(kVip4, 63, 1440)), "web", "p4/b11"));
-  l.add("v4 in 4: 1481 bytes do not", in(tcp4(kVip4, 64, 1441)), dropped(LB_DROP_TooBig));
   l.add("v6 in 4: 1480 bytes fit", in(tcp6(kVip6, 64, 1420)),
         fits(tunnel4(to_b11(), tcp6(kVip6, 63, 1420)), "web", "p4/b11"));
-  l.add("v6 in 4: 1481 bytes do not", in(tcp6(kVip6, 64, 1421)), dropped(LB_DROP_TooBig));
-  l.add("v4 in 6: 1461 bytes do not fit", in(tcp4("192.0.2.16", 64, 1421)), dropped(LB_DROP_TooBig));
-  l.add("v6 in 6: 1461 bytes do not fit", in(tcp6("2001:db8::16", 64, 1401)), dropped(LB_DROP_TooBig));
-  l.add("v4: a route's smaller MTU counts", in(tcp4("192.0.2.25", 64, 1341)), dropped(LB_DROP_TooBig));
   l.add("v4: the largest for a route of MTU 1400", in(tcp4("192.0.2.25", 64, 1340)),
         fits(tunnel4(to_gateway(), tcp4("192.0.2.25", 63, 1340), "10.9.0.13"), "far", "far/b13"));
   l.add("v4 dsr: 1500 bytes fit", in(tcp4("192.0.2.20", 64, 1460)),
         fits(to_b11().then(tcp4("192.0.2.20", 63, 1460)), "direct4", "p4/b11"));
-  l.add("v4 dsr: 1501 bytes do not", in(tcp4("192.0.2.20", 64, 1461)), dropped(LB_DROP_TooBig));
   l.add("v4: padding does not count against the MTU", in(tcp4("192.0.2.20", 64, 1460)).padding(8),
         fits(to_b11().then(tcp4("192.0.2.20", 63, 1460)), "direct4", "p4/b11"));
 

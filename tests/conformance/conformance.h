@@ -52,10 +52,15 @@ struct Expect {
   Verdict verdict = Verdict::kNone;
   bool owned = false;                 // of a punt
   Drop reason = LB_DROP_BadIpHeader;  // of a drop
-  packet::Packet out;                 // of a forward: the frame as it leaves
-  uint16_t egress = 0;                // of a forward
-  std::string service;                // of a forward
-  std::string backend;                // of a forward, "pool/name"
+  // The frames that leave, in this order: of a forward one, or the pieces that a packet which did not fit was split
+  // into; of an answer that alone.
+  std::vector<packet::Packet> out;
+  uint16_t egress = 0;    // of a forward or an answer
+  std::string service;    // of a forward
+  std::string backend;    // of a forward, "pool/name"
+  bool is_error = false;  // of a forward: an ICMP error, which went to the backend of the flow that it quotes
+  // What becomes of the fragments that were held until this frame came, in this order; their frames leave behind `out`.
+  std::vector<Expect> released;
 };
 struct Step {
   packet::Packet in;
@@ -70,9 +75,11 @@ struct Case {
 
 // What became of one frame. A runner that sees only counters derives the verdict from their differences.
 struct StepOutcome {
-  Verdict verdict = Verdict::kNone;
+  Verdict verdict = Verdict::kNone;  // kForward of a frame that was split, too
   Drop reason = LB_DROP_BadIpHeader;
-  packet::Bytes frame;  // forwarded: as it left; punted: as the kernel gets it
+  // Forwarded or answered: as it left, in pieces when it was split; then the held fragments that it released. Punted:
+  // as the kernel gets it. Else none.
+  std::vector<packet::Bytes> frames;
   uint16_t egress = 0;
 };
 struct Outcome {
@@ -96,10 +103,16 @@ std::vector<Case> cases_v4();
 std::vector<Case> cases_v6();
 std::vector<Case> cases_bad();
 std::vector<Case> cases_edge();
+std::vector<Case> cases_answer();
+std::vector<Case> cases_icmp();
 std::vector<Case> all_cases();
+std::vector<Case> cases_oracle();  // those that tests/oracle makes; aborts with a sentence when they are not there
 
 // Expectations in the words of the cases.
 Expect forwarded(packet::Packet out, uint16_t egress, std::string service, std::string backend);
+Expect split(std::vector<packet::Packet> pieces, uint16_t egress, std::string service, std::string backend);
+Expect answered(packet::Packet out);  // out of the port it came in by
+Expect held();                        // a fragment that waits for its first one
 Expect dropped(Drop reason);
 Expect punted();        // not owned: unchanged to the kernel
 Expect punted_owned();  // owned, but the kernel's

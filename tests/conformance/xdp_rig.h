@@ -35,6 +35,8 @@ struct XdpRun {
   lb_xdp_decision decision{};
 };
 
+StepOutcome outcome_of(const XdpRun& r);  // of one that was not handed out
+
 class XdpRig {
  public:
   // Frames come in on port kWan; both ports send by the loopback interface, where nothing is ever sent.
@@ -70,18 +72,6 @@ class XdpRig {
   xdp::Program program_;
   std::optional<xdp::Records> records_;
   std::array<stages::FlowHeartbeat, LB_MAX_WORKERS + 1> heartbeats_;  // the last one: of the former tables
-};
-
-// A frame in a buffer of its own, ready for the pipeline as the exception path runs it.
-class LoneFrame {
- public:
-  LoneFrame(const packet::Bytes& frame, uint16_t headroom);
-  stages::Batch& batch() { return *batch_; }
-  packet::Bytes bytes() const { return {batch_->data[0], batch_->data[0] + batch_->length[0]}; }
-
- private:
-  std::unique_ptr<uint8_t[]> buffer_;
-  std::unique_ptr<stages::Batch> batch_ = std::make_unique<stages::Batch>();
 };
 
 std::string why_no_xdp();  // empty: this process may load BPF programs

@@ -164,7 +164,7 @@ Packet& Packet::tcp(uint16_t sport, uint16_t dport, const Tcp& o) {
   push32(b, o.ack);
   b.push_back(static_cast<uint8_t>(o.data_offset.value_or(static_cast<uint8_t>(5 + options.size() / 4)) << 4));
   b.push_back(o.flags);
-  push16(b, 65535);
+  push16(b, o.window);
   push16(b, o.csum.value_or(0));
   push16(b, 0);
   append(b, options);

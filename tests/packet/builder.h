@@ -40,6 +40,7 @@ struct Ip6 {
 struct Tcp {
   uint8_t flags = 0x02;  // SYN
   uint32_t seq = 1, ack = 0;
+  uint16_t window = 65535;
   Bytes options = {};                       // padded with zeros to a multiple of 4
   std::optional<uint8_t> data_offset = {};  // in 32-bit words
   std::optional<uint16_t> csum = {};
