@@ -33,10 +33,30 @@ std::string help_of(const std::string& reason) {
   return "";
 }
 
+// What comes back, by what the packet would have been dropped for.
+std::string answer_name(const json& a) {
+  const std::string reason = text_of(a, "reason");
+  const json& answer = member(a, "answer");
+  if (member(answer, "mtu").is_number())
+    return fmt::format("with {}, MTU {}: it is too large for the way to the backend", text_of(answer, "kind"),
+                       text_of(answer, "mtu"));
+  if (reason == "echo_limited") return "with an echo reply";
+  if (reason == "ttl_expired") return "with time exceeded: it has no hop left";
+  if (reason == "too_big") return "with the size that would fit: it is too large for the way to the backend";
+  const bool tcp = text_of(member(a, "flow"), "proto") == "tcp";
+  return tcp ? "with a reset: nobody listens there" : "with port unreachable: nobody listens there";
+}
+
 std::string flow_text(const json& answer) {
   const json& f = member(answer, "flow");
   if (!f.is_object()) return "this packet";
   return fmt::format("{} {} -> {}", text_of(f, "proto"), text_of(f, "source"), text_of(f, "destination"));
+}
+
+// What its sender is told, and what becomes of one that may be fragmented.
+void view_answer(const json& a, Text& text) {
+  text.line(fmt::format("{} is answered {}.", flow_text(a), answer_name(a)), Tone::kGood);
+  if (text_of(a, "without_df") == "split") text.line("Without DF it is sent in fragments that fit.");
 }
 
 void view_verdict(const json& a, Text& text) {
@@ -46,6 +66,7 @@ void view_verdict(const json& a, Text& text) {
     return text.line(fmt::format("{} is forwarded to {} ({}){}.", flow, backend_name(a), address, tracked_text(a)),
                      Tone::kGood);
   }
+  if (verdict == "answered") return view_answer(a, text);
   if (verdict == "punted") return text.line(flow + " is left to the kernel: its destination is no listener's address.");
   const std::string reason = text_of(a, "reason");
   text.line(fmt::format("{} is {}: {} ({}).", flow, verdict, reason, help_of(reason)), Tone::kBad);
@@ -66,7 +87,8 @@ void view_one(const json& a, Text& text) {
   view_verdict(a, text);
   const std::string slot = present(a, "slot"), hash = present(a, "hash");
   const json& egress = member(a, "egress");
-  const bool leaves = text_of(a, "verdict") == "forwarded";
+  const std::string to = member(egress, "dst_mac").is_null() ? "who sent it" : text_of(egress, "dst_mac");
+  const bool leaves = text_of(a, "verdict") == "forwarded" || text_of(a, "verdict") == "answered";
   text.facts({
       {"  listener", {present(a, "listener")}},
       {"  service", {present(a, "service")}},
@@ -76,9 +98,9 @@ void view_one(const json& a, Text& text) {
       {"  forward", {present(a, "forward")}},
       {"  outer", {outer_text(a)}},
       {"  egress",
-       {egress.is_object() ? fmt::format("port {}, MAC {} -> {}", text_of(egress, "port"), text_of(egress, "src_mac"),
-                                         text_of(egress, "dst_mac"))
-                           : ""}},
+       {egress.is_object()
+            ? fmt::format("port {}, MAC {} -> {}", text_of(egress, "port"), text_of(egress, "src_mac"), to)
+            : ""}},
       {"  size",
        {leaves ? fmt::format("{} bytes in, {} bytes out", text_of(a, "in_bytes"), text_of(a, "out_bytes"))
                : text_of(a, "in_bytes") + " bytes"}},

@@ -10,7 +10,7 @@
 #include <rte_lcore.h>
 #include <rte_version.h>
 
-#include "dataplane/dpdk/explain.h"
+#include "dataplane/flows/explain.h"
 #include "dataplane/model/explain_frame.h"
 
 namespace lb::dpdk {
@@ -255,10 +255,10 @@ model::TrafficCounters DpdkEngine::traffic() {
 }
 
 net::Result<model::Explanation> DpdkEngine::explain(const model::ExplainRequest& request) {
-  ExplainPort port;
+  flows::ExplainPort port;
   if (!ports_.empty()) port = {ports_[0]->mac().bytes, ports_[0]->kernel_copy(), ports_[0]->twin() != nullptr};
   const auto tables = flows_ == nullptr ? std::span<const stages::FlowTable>() : flows_->all();
-  auto explanation = dpdk::explain(request, *snapshots_.current(), port, tables);
+  auto explanation = flows::explain(request, *snapshots_.current(), port, tables);
   if (explanation) explanation->worker = worker_of(request);
   return explanation;
 }

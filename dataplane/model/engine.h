@@ -71,11 +71,15 @@ struct ExplainRequest {
   net::IpProto proto = net::IpProto::kTcp;
   net::Endpoint source, destination;
   uint32_t size = 0;  // bytes of the IP packet; 0: the smallest (a bare SYN, an empty datagram)
+  bool may_fragment = false;  // IPv4: without DF
 };
 
 struct Explanation {
-  std::string verdict;               // "forwarded", "punted", "dropped"
-  std::string reason;                // drop reason's name, else empty
+  std::string verdict;               // "forwarded", "split", "answered", "punted", "dropped"
+  std::string reason;                // drop reason's name, of an answer too; else empty
+  std::string answer;                // "fragmentation needed", "packet too big", "port unreachable", "reset"; or empty
+  uint32_t answer_mtu = 0;           // of the first two
+  std::string without_df;            // verdict of the same packet without DF, where fragmentation is needed; or empty
   std::optional<Listener> listener;  // which one won
   std::optional<std::string> service;
   std::optional<uint64_t> hash;
@@ -84,7 +88,7 @@ struct Explanation {
   std::optional<FlowClass> tracked;      // the flow has an entry, and the backend is that of the entry
   std::optional<net::BackendId> chosen;  // what the table would choose today; differs from backend for a pinned flow
   std::optional<net::WorkerId> worker;   // where lbd knows: one worker, or dispatch in software
-  std::vector<uint8_t> out;              // frame as it would leave; empty unless forwarded
+  std::vector<uint8_t> out;              // frame as it would leave; empty unless forwarded or answered
   uint32_t in_bytes = 0, out_bytes = 0;  // IP packet in, frame's IP packet out
   std::optional<net::PortId> port;       // egress
   net::Generation generation{};

@@ -27,8 +27,7 @@ bool is_icmp(const Meta& m) noexcept {
 // May there be an error about it at all?
 bool is_due(const Batch& b, Slot i) noexcept {
   const Meta& m = b.meta[i];
-  const uint64_t bit = 1ull << i;
-  if ((b.quoting & bit) != 0 || is_icmp(m)) return false;
+  if ((b.quoting >> i & 1) != 0 || is_icmp(m)) return false;
   return m.fragment != kLaterFragment;
 }
 

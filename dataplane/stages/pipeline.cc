@@ -32,8 +32,8 @@ void run(Batch& b, const model::Snapshot& snapshot, const Belongings& own) noexc
   if (b.refused != 0) answer(b, snapshot, own.answers);    // what cannot go on -> echo reply, ICMP error, reset
 }
 
-uint32_t run_dry(Batch& b, const model::Snapshot& snapshot, std::span<const FlowTable> tables,
-                 uint64_t now_ms) noexcept {
+uint32_t run_dry(Batch& b, const model::Snapshot& snapshot, std::span<const FlowTable> tables, uint64_t now_ms,
+                 Answers* answers) noexcept {
   parse(b, snapshot);
   find_listener(b, snapshot);
   hash_flows(b, snapshot);
@@ -41,6 +41,7 @@ uint32_t run_dry(Batch& b, const model::Snapshot& snapshot, std::span<const Flow
   choose(b, snapshot);
   rewrite(b, snapshot);
   set_next_hop(b, snapshot);
+  if (b.refused != 0) answer(b, snapshot, answers);
   return tracked;
 }
 

@@ -5,6 +5,7 @@
 
 #include "dataplane/net/headers.h"
 #include "dataplane/net/rules.h"
+#include "dataplane/stages/fragment_part.h"
 
 namespace lb::stages {
 namespace {
@@ -23,15 +24,11 @@ struct L4 {
   uint8_t proto = 0;
 };
 
-uint16_t load_be16(const uint8_t* p) noexcept {
-  return static_cast<uint16_t>(p[0] << 8 | p[1]);
-}
-
 L4 find_l4_in_ipv4(const Quote& q) noexcept {
   if (q.bytes < sizeof(lb_ipv4) || q.at[0] >> 4 != 4) return {};
   const uint32_t header = (q.at[0] & 15u) * 4;
   if (header < sizeof(lb_ipv4)) return {};
-  if ((load_be16(q.at + offsetof(lb_ipv4, frag)) & LB_IPV4_OFFSET) != 0) return {};  // ports are in the first one
+  if ((wire16(q.at + offsetof(lb_ipv4, frag)) & LB_IPV4_OFFSET) != 0) return {};  // ports are in the first one
   return {header, q.at[offsetof(lb_ipv4, proto)]};
 }
 
@@ -43,8 +40,8 @@ L4 find_l4_in_ipv6(const Quote& q) noexcept {
   for (uint32_t count = 0; lb_is_extension(next) != 0; count++) {
     if (count == kMaxExtensions || at + 8 > q.bytes) return {};
     const uint8_t* h = q.at + at;
-    if (next == LB_PROTO_FRAGMENT && (load_be16(h + 2) & 0xfff8) != 0) return {};
-    at += next == LB_PROTO_FRAGMENT ? 8 : next == LB_PROTO_AH ? (h[1] + 2u) * 4 : (h[1] + 1u) * 8;
+    if (next == LB_PROTO_FRAGMENT && (wire16(h + 2) & 0xfff8) != 0) return {};
+    at += extension_bytes(next, h);
     if (at > sizeof(lb_ipv6) + kMaxExtensionBytes) return {};
     next = h[0];
   }

@@ -15,5 +15,6 @@ PACKAGES_LAB=(iproute2 ethtool nginx-light curl iputils-ping procps util-linux)
 PACKAGES_TEST=(
   python3 python3-pytest python3-scapy clang-format-14 libclang-rt-14-dev llvm-14
   debootstrap git ccache dpdk-dev valgrind
+  traceroute iputils-tracepath mtr-tiny
   qemu-system-x86 busybox-static cpio kmod ipvsadm
 )

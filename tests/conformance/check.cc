@@ -201,7 +201,7 @@ void check(const Case& c, const Outcome& found, Punts punts) {
 
 std::vector<Case> all_cases() {
   std::vector<Case> all;
-  for (auto* list : {&cases_v4, &cases_v6, &cases_bad, &cases_edge, &cases_icmp}) {
+  for (auto* list : {&cases_v4, &cases_v6, &cases_bad, &cases_edge, &cases_answer, &cases_icmp}) {
     const std::vector<Case> some = (*list)();
     all.insert(all.end(), some.begin(), some.end());
   }

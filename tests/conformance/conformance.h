@@ -103,6 +103,7 @@ std::vector<Case> cases_v4();
 std::vector<Case> cases_v6();
 std::vector<Case> cases_bad();
 std::vector<Case> cases_edge();
+std::vector<Case> cases_answer();
 std::vector<Case> cases_icmp();
 std::vector<Case> all_cases();
 std::vector<Case> cases_oracle();  // those that tests/oracle makes; aborts with a sentence when they are not there

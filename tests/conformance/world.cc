@@ -93,15 +93,20 @@ World make_edge() {
   add_service(w, "any", {"192.0.2.30:*/udp", "[2001:db8::30]:*/udp"}, "p6");
   add_service(w, "nobody", {"192.0.2.40:80/tcp", "[2001:db8::40]:80/tcp"}, "lost");
   add_service(w, "host", {"192.0.2.50:80/tcp", "[2001:db8::50]:80/tcp"}, "p4");
-  w.topology.kernel_addresses = {address("192.0.2.50"), address("2001:db8::50"), address("10.0.0.1")};
+  w.topology.kernel_addresses = {address("192.0.2.50"), address("2001:db8::50"), address("192.0.2.72"),
+                                 address("10.0.0.1")};
+  w.topology.ports = {{.ipv4 = address("203.0.113.2"), .ipv6 = address("2001:db8:a::2")}, {}};
+  using model::NoListener;
+  add_service(w, "polite", {"192.0.2.70:80/tcp", "192.0.2.70:5000-5009/udp", "[2001:db8::70]:80/tcp"}, "p4")
+      .on_no_listener = NoListener::kReject;
+  add_service(w, "leaves", {"192.0.2.71:80/tcp"}, "p4").on_no_listener = NoListener::kPunt;
+  add_service(w, "silent", {"192.0.2.72:80/tcp"}, "p4").on_no_listener = NoListener::kDrop;
   add_service(w, "spread", {"192.0.2.60:80/tcp", "[2001:db8::60]:80/tcp"}, "many");
   add_service(w, "sticky", {"192.0.2.61:80/tcp", "192.0.2.61:53/udp", "[2001:db8::61]:80/tcp"}, "many").schedule =
       Schedule::kSourceHash;
   add_service(w, "site", {"192.0.2.62:80/tcp"}, "many");
   w.config.services["site"].schedule = Schedule::kSourceHash;
   w.config.services["site"].prefix4 = 24;
-  add_service(w, "closed", {"192.0.2.70:80/tcp", "[2001:db8::70]:80/tcp"}, "p4").on_no_listener =
-      model::NoListener::kReject;
   model::canonicalize(w.config);
   return w;
 }

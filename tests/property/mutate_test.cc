@@ -26,7 +26,10 @@ class Mutated : public testing::Test {
     const auto headroom = static_cast<uint16_t>(pick(random_, 8) == 0 ? pick(random_, 24) : conformance::kHeadroom);
     Frames f(frames, port > 1, headroom);
     f.batch->exception_path = port == 1;
-    stages::run(*f.batch, *snapshot_);
+    // Some batches without answers, so that what they would be about is seen dropped, too.
+    stages::Answers* const answers = pick(random_, 4) == 0 ? nullptr : answers_.get();
+    answers_->tick(now_ms_ += 5);
+    stages::run(*f.batch, *snapshot_, {.flows = nullptr, .fragments = nullptr, .answers = answers});
     ASSERT_EQ(0u, f.batch->live);
     for (size_t i = 0; i < frames.size(); i++) {
       const Verdict v = f.batch->verdict[i];
@@ -36,6 +39,7 @@ class Mutated : public testing::Test {
         ASSERT_EQ(packet::difference(frames[i], f.frame(i)), "");
       }
       if (v == Verdict::kForward) check_forwarded(f, i, frames[i], headroom);
+      if (v == Verdict::kAnswer) check_answer(f, i, frames[i], headroom);
       if (v == Verdict::kDrop) {
         ASSERT_GE(static_cast<lb_counter>(f.batch->reason[i]), LB_DROP_FIRST);
         ASSERT_LE(static_cast<lb_counter>(f.batch->reason[i]), LB_DROP_LAST);
@@ -58,6 +62,32 @@ class Mutated : public testing::Test {
     ASSERT_LT(f.batch->egress[i], 2);
   }
 
+  // One to the frame's sender, out of the port that it came by, whose checksums are right: but for an echo reply, which
+  // has the request's.
+  void check_answer(const Frames& f, size_t i, const packet::Bytes& in, uint16_t headroom) {
+    ASSERT_TRUE(f.inside(i, headroom, in.size())) << packet::describe(in);
+    ASSERT_EQ(f.batch->egress[i], f.batch->ingress);
+    const packet::Bytes out = f.frame(i);
+    ASSERT_TRUE(std::equal(out.begin(), out.begin() + 6, in.begin() + 6)) << packet::describe(out);
+    size_t at = 12;
+    while (out[at] == 0x81 || out[at] == 0x88) at += 4;
+    const std::span<const uint8_t> ip = std::span(out).subspan(at + 2);
+    const bool v6 = ip[0] >> 4 == 6;
+    const size_t header = v6 ? 40 : 20;
+    ASSERT_GE(ip.size(), header + 8) << packet::describe(out);
+    const std::span<const uint8_t> l4 = ip.subspan(header), pseudo = v6 ? ip.subspan(8, 32) : ip.subspan(12, 8);
+    ASSERT_EQ(ip.size(), v6 ? 40u + static_cast<size_t>(ip[4] << 8 | ip[5]) : static_cast<size_t>(ip[2] << 8 | ip[3]));
+    if (!v6) {
+      ASSERT_EQ(0, packet::checksum(ip.first(header))) << packet::describe(out);
+    }
+    const uint8_t proto = v6 ? ip[6] : ip[9];
+    if (proto == 58 ? l4[0] == 129 : proto == 1 && l4[0] == 0) return;
+    ASSERT_TRUE(proto == 6 || proto == (v6 ? 58 : 1)) << packet::describe(out);
+    ASSERT_LE(ip.size(), v6 ? 1280u : 576u);
+    const auto start = static_cast<uint32_t>(static_cast<uint16_t>(~packet::checksum(pseudo)) + l4.size() + proto);
+    ASSERT_EQ(0, packet::checksum(l4, proto == 1 ? 0 : start)) << packet::describe(out);
+  }
+
   // Every other frame grows from one that is forwarded; the rest from one of each fate in turn, so that a reason which
   // few frames have is reached too.
   packet::Bytes next(size_t n) {
@@ -71,6 +101,8 @@ class Mutated : public testing::Test {
                                                        : kSeed};
   std::shared_ptr<const model::Snapshot> snapshot_ = conformance::compile(conformance::edge());
   stages::WorkerState worker_;
+  std::unique_ptr<stages::Answers> answers_ = std::make_unique<stages::Answers>();
+  uint64_t now_ms_ = 1'000'000;
 };
 
 void print_table(const stages::WorkerState& w) {
@@ -89,7 +121,8 @@ TEST_F(Mutated, FramesEndInOneVerdictEachAndReachThemAll) {
     ASSERT_NO_FATAL_FAILURE(run_batch(frames));
   }
   print_table(worker_);
-  uint64_t verdicts = worker_.counters[LB_COUNT_Forwarded] + worker_.counters[LB_COUNT_Punted];
+  uint64_t verdicts =
+      worker_.counters[LB_COUNT_Forwarded] + worker_.counters[LB_COUNT_Answered] + worker_.counters[LB_COUNT_Punted];
   for (size_t d = LB_DROP_FIRST; d <= LB_DROP_LAST; d++) verdicts += worker_.counters[d];
   EXPECT_EQ(kFrames, worker_.counters[LB_COUNT_RxPackets]);
   EXPECT_EQ(kFrames, verdicts);
@@ -98,7 +131,8 @@ TEST_F(Mutated, FramesEndInOneVerdictEachAndReachThemAll) {
     if (c.id == LB_COUNT_TxFull || c.id == LB_COUNT_NoNextHop || c.id == LB_COUNT_HandoffFull ||
         c.id == LB_COUNT_ExceptionFull)
       continue;
-    if (c.id != LB_COUNT_Forwarded && c.id != LB_COUNT_Punted && (c.id < LB_DROP_FIRST || c.id > LB_DROP_LAST))
+    if (c.id != LB_COUNT_Forwarded && c.id != LB_COUNT_Answered && c.id != LB_COUNT_Punted &&
+        (c.id < LB_DROP_FIRST || c.id > LB_DROP_LAST))
       continue;
     EXPECT_GE(worker_.counters[c.id], kLeast) << c.name;
   }

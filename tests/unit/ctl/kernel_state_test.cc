@@ -120,6 +120,19 @@ TEST_F(ReachTest, OnLinkWithTheSmallestMtu) {
   EXPECT_EQ(reach("10.0.0.11", route("10.0.0.11", 32, RTN_UNICAST, 3).put_mtu(1400)).mtu, 1400);
 }
 
+TEST_F(ReachTest, TellsThePortsAddresses) {
+  state_.apply(own(RTM_NEWADDR, 3, "10.0.0.9"));
+  state_.apply(own(RTM_NEWADDR, 3, "fe80::1"));
+  state_.apply(own(RTM_NEWADDR, 4, "192.168.0.1"));
+  EXPECT_EQ(port_addresses(state_, ports_),
+            (std::vector<model::PortAddress>{{}, {.ipv4 = address("10.0.0.1"), .ipv6 = {}}}));
+  state_.apply(own(RTM_NEWADDR, 3, "2001:db8::2"));
+  state_.apply(own(RTM_NEWADDR, 3, "2001:db8::1"));
+  state_.apply(own(RTM_DELADDR, 3, "10.0.0.1"));
+  EXPECT_EQ(port_addresses(state_, ports_)[1],
+            (model::PortAddress{.ipv4 = address("10.0.0.9"), .ipv6 = address("2001:db8::1")}));
+}
+
 TEST_F(ReachTest, BehindAGateway) {
   state_.apply(neighbour(RTM_NEWNEIGH, 3, "10.0.0.254", NUD_STALE));
   const auto r = reach("10.9.0.1", route("10.9.0.1", 32, RTN_UNICAST, 3).put(RTA_GATEWAY, address("10.0.0.254")));

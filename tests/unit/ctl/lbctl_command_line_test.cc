@@ -60,18 +60,19 @@ TEST(CommandLine, WordsBecomeParameters) {
   expect_asked({}, "summary", json::object());
   expect_asked({"service", "list"}, "service.list", json::object());
   expect_asked({"service", "show", "web"}, "service.show", {{"name", "web"}});
-  expect_asked(
-      {"service", "add", "web", "--listen", "192.0.2.10:80/tcp", "--listen", "[2001:db8::10]:*/udp", "--pool", "fe",
-       "--forward", "dsr", "--schedule", "source-hash", "--table-size", "251", "--source-prefix", "24,56"},
-      "service.add",
-      {{"service",
-        {{"name", "web"},
-         {"listen", {"192.0.2.10:80/tcp", "[2001:db8::10]:*/udp"}},
-         {"pool", "fe"},
-         {"forward", "dsr"},
-         {"schedule", "source-hash"},
-         {"table_size", 251},
-         {"source_prefix", {24, 56}}}}});
+  expect_asked({"service", "add", "web", "--listen", "192.0.2.10:80/tcp", "--listen", "[2001:db8::10]:*/udp", "--pool",
+                "fe", "--forward", "dsr", "--schedule", "source-hash", "--table-size", "251", "--source-prefix",
+                "24,56", "--on-no-listener", "reject"},
+               "service.add",
+               {{"service",
+                 {{"name", "web"},
+                  {"listen", {"192.0.2.10:80/tcp", "[2001:db8::10]:*/udp"}},
+                  {"pool", "fe"},
+                  {"forward", "dsr"},
+                  {"schedule", "source-hash"},
+                  {"table_size", 251},
+                  {"source_prefix", {24, 56}},
+                  {"on_no_listener", "reject"}}}});
   expect_asked({"service", "set", "web", "--pool", "b"}, "service.set", {{"name", "web"}, {"set", {{"pool", "b"}}}});
   expect_asked({"service", "remove", "web"}, "service.remove", {{"name", "web"}});
   expect_asked({"pool", "list"}, "pool.list", json::object());

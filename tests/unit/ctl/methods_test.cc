@@ -55,6 +55,11 @@ TEST_F(MethodsTest, ServicesCanBeAddedSetShownAndRemoved) {
   EXPECT_EQ(show["schedule"], "source-hash");
   EXPECT_EQ(show["source_prefix"], Json({24, 56}));
   EXPECT_EQ(show["forward"], "dsr");
+  EXPECT_EQ(show["on_no_listener"], "auto");
+  result("service.set", {{"name", "new"}, {"set", {{"on_no_listener", "reject"}}}});
+  EXPECT_EQ(result("service.show", {{"name", "new"}})["on_no_listener"], "reject");
+  EXPECT_EQ(refusal("service.set", {{"name", "new"}, {"set", {{"on_no_listener", "no"}}}}).second,
+            "set.on_no_listener: `no` is no on_no_listener; known: auto, drop, reject, punt");
   EXPECT_EQ(result("service.list")["services"].size(), 3u);
   change = result("service.remove", {{"name", "new"}});
   EXPECT_EQ(change["changed"], true);

@@ -55,6 +55,10 @@ TEST_F(ChangeTest, SetsOnlyWhatIsNamed) {
   EXPECT_EQ(s.services.at("web").prefix4, 24);
   EXPECT_EQ(s.services.at("web").prefix6, 64);
   EXPECT_EQ(s.services.at("web").listen, config_.services.at("web").listen);
+  const Config n = applied(SetService{.name = "web", .on_no_listener = NoListener::kReject});
+  EXPECT_EQ(n.services.at("web").on_no_listener, NoListener::kReject);
+  EXPECT_EQ(to_string(SetService{.name = "web", .on_no_listener = NoListener::kReject}, &config_),
+            "~ service web: on-no-listener auto -> reject");
 }
 
 TEST_F(ChangeTest, KeepsListenersSorted) {

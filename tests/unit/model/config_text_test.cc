@@ -66,7 +66,7 @@ daemon:
     ports:
       - {name: wan, device: eth1, mtu: 1500}
       - {name: lan, device: net_ring0}
-defaults: {forward: dsr, schedule: source-hash, table-size: 1009, source-prefix: [24, 56]}
+defaults: {forward: dsr, schedule: source-hash, table-size: 1009, source-prefix: [24, 56], on-no-listener: reject}
 pools:
   fe:
     backends:
@@ -74,7 +74,7 @@ pools:
       - {name: fe11, address: 10.0.0.11, labels: {rack: r12}}
 services:
   web: {listen: ["[2001:db8::10]:443/tcp", "192.0.2.10:80/tcp"], pool: fe}
-  dns: {listen: ["192.0.2.10:53/udp"], pool: fe, forward: ipip, schedule: maglev, table-size: 251, source-prefix: [32, 128]}
+  dns: {listen: ["192.0.2.53:53/udp"], pool: fe, forward: ipip, schedule: maglev, table-size: 251, source-prefix: [32, 128], on-no-listener: drop}
 )";
 
 TEST(ConfigText, ReadsEverySetting) {
@@ -106,6 +106,8 @@ TEST(ConfigText, ServicesTakeDefaultsUnlessTheySayOtherwise) {
             std::tuple(Forward::kDsr, Schedule::kSourceHash, 1009u, 24, 56));
   EXPECT_EQ(std::tuple(dns.forward, dns.schedule, dns.table_size, dns.prefix4, dns.prefix6),
             std::tuple(Forward::kIpip, Schedule::kMaglev, 251u, 32, 128));
+  EXPECT_EQ(web.on_no_listener, NoListener::kReject);
+  EXPECT_EQ(dns.on_no_listener, NoListener::kDrop);
   ASSERT_EQ(web.listen.size(), 2u);
   EXPECT_EQ(web.listen[0].to_string(), "192.0.2.10:80/tcp");  // sorted
 }
@@ -210,6 +212,13 @@ const std::vector<BadCase> kBadValues = {
     {with_service(", schedule: wrr"), {"schedule 'wrr' is `round-robin` here, which is not in this version"}},
     {with_service(", schedule: least-conn"), {"schedule `least-conn` is not in this version"}},
     {with_service(", schedule: sh"), {"schedule 'sh' is `source-hash` here"}},
+    {with_service(", on-no-listener: RST"), {"on-no-listener 'RST' is `reject` here"}},
+    {with_service(", on-no-listener: rejekt"), {"unknown on-no-listener 'rejekt'; did you mean `reject`?"}},
+    {with_service(", on-no-listener: sorry"), {"it is one of: auto, drop, reject, punt"}},
+    {"version: 1\npools: {fe: {}}\nservices:\n  a: {listen: [\"192.0.2.1:80/tcp\"], pool: fe, on-no-listener: drop}\n"
+     "  b: {listen: [\"192.0.2.1:81/tcp\"], pool: fe}\n",
+     {"4:65: services.a.on-no-listener: drop here, auto in service b, which listens on 192.0.2.1 too",
+      "5:6: services.b.on-no-listener: auto here, drop in service a"}},
     {with_service(", table-size: 65536"),
      {"table-size 65536 is no prime, so backends would miss slots: write 65521 or "
       "65537"}},
@@ -502,10 +511,10 @@ TEST(ConfigDocs, NameEverySetting) {
   ASSERT_TRUE(in) << LB_CONFIG_DOCS;
   const std::string text((std::istreambuf_iterator<char>(in)), {});
   for (const char* key :
-       {"version",  "include",    "engine",        "socket",   "state-dir", "hash-key-file", "hash-version",
-        "workers",  "huge-pages", "idle",          "ports",    "device",    "mtu",           "forward",
-        "schedule", "table-size", "source-prefix", "backends", "name",      "address",       "weight",
-        "labels",   "listen",     "pool",          "flows"})
+       {"version",  "include",    "engine",        "socket",   "state-dir",     "hash-key-file", "hash-version",
+        "workers",  "huge-pages", "idle",          "ports",    "device",        "mtu",           "forward",
+        "schedule", "table-size", "source-prefix", "backends", "name",          "address",       "weight",
+        "labels",   "listen",     "pool",          "flows",    "on-no-listener"})
     EXPECT_NE(text.find(fmt::format("\n| `{}` |", key)), std::string::npos) << key;
 }
 

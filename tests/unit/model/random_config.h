@@ -109,6 +109,7 @@ class RandomConfig {
     s.table_size = one_of(std::vector<uint32_t>{65537, 65537, 1009, 5003, 655373});
     s.prefix4 = static_cast<uint8_t>(chance(50) ? 32 : 1 + below(32));
     s.prefix6 = static_cast<uint8_t>(chance(50) ? 64 : 1 + below(128));
+    s.on_no_listener = static_cast<NoListener>(vip.raw().b[15] % 4);  // the same wherever that address is
     return s;
   }
   static bool fits_dsr(const Pool& p, const Address& vip) {

@@ -277,6 +277,36 @@ TEST(Snapshot, AddressesKnowWhetherTheKernelHasThemAndTheirRanges) {
   }
 }
 
+TEST(Snapshot, AddressesKnowWhatTheOtherPortsGet) {
+  World w;
+  w.backend("fe", "a", "10.0.0.11");
+  w.topology.kernel_addresses.insert(addr("192.0.2.11"));
+  const auto flags = [&](NoListener word, const char* vip) {
+    w.config.services.clear();
+    w.service("web", "fe", {std::string(vip) + ":80/tcp"}).on_no_listener = word;
+    const auto s = w.compile();
+    for (const lb_address_slot& slot : s->addresses)
+      if (slot.flags != 0) return slot.flags;
+    return uint8_t{0};
+  };
+  struct Row {
+    NoListener word;
+    unsigned elsewhere, on_the_host;
+  };
+  for (const Row& r : {Row{NoListener::kAuto, 0, LB_ADDR_KERNEL}, Row{NoListener::kDrop, 0, 0},
+                       Row{NoListener::kReject, LB_ADDR_REJECT, LB_ADDR_REJECT},
+                       Row{NoListener::kPunt, LB_ADDR_KERNEL, LB_ADDR_KERNEL}}) {
+    EXPECT_EQ(flags(r.word, "192.0.2.10"), LB_ADDR_USED | r.elsewhere) << to_string(r.word);
+    EXPECT_EQ(flags(r.word, "192.0.2.11"), LB_ADDR_USED | r.on_the_host) << to_string(r.word);
+  }
+}
+
+TEST(Snapshot, KnowsThePortsAddresses) {
+  World w;
+  w.topology.ports = {{}, {.ipv4 = addr("203.0.113.2"), .ipv6 = {}}};
+  EXPECT_EQ(w.compile()->port_addresses, w.topology.ports);
+}
+
 TEST(Snapshot, ServiceKeepsItsIndexAndUnusedOnesAreEmpty) {
   World w;
   w.backend("fe", "a", "10.0.0.11");

@@ -292,6 +292,22 @@ TEST_F(Validate, RefusesBadSourcePrefixes) {
   expect("services.web.source-prefix", "IPv6 prefix length 0 must be 1 to 128");
 }
 
+TEST_F(Validate, RefusesTwoAnswersOfOneAddress) {
+  service("web", {"192.0.2.10:80/tcp", "[2001:db8::10]:80/tcp"}).on_no_listener = NoListener::kReject;
+  service("dns", {"192.0.2.10:53/udp", "[2001:db8::10]:53/udp"});
+  const auto found = validate_services(config_);
+  ASSERT_EQ(found.size(), 2u) << "each of the two, once for all addresses that they share";
+  EXPECT_EQ(found[0].path, "services.dns.on-no-listener");
+  EXPECT_EQ(found[0].message,
+            "auto here, reject in service web, which listens on 192.0.2.10 too: what no listener wants there gets one "
+            "answer; say the same in both, in one change (`config apply`) or in `defaults`");
+  EXPECT_EQ(found[1].path, "services.web.on-no-listener");
+  config_.services["dns"].on_no_listener = NoListener::kReject;
+  EXPECT_EQ(told(), "");
+  service("dns", {"192.0.2.11:53/udp"});
+  EXPECT_EQ(told(), "");
+}
+
 // One file for a fleet of both engines: what is written must be right, only the chosen engine's section complete.
 TEST_F(Validate, AsksForTheSectionOfTheChosenEngineOnly) {
   config_.daemon.interfaces = {{"eth0", XdpMode::kNative}, {"eth1.7", XdpMode::kGeneric}};

@@ -138,7 +138,7 @@ TEST_F(Quote, OfAnythingElseIsUnmatched) {
 }
 
 TEST_F(Quote, OfAnErrorInPiecesIsNobodys) {
-  const std::string quote = head(ip4(kVip4, kClient4).tcp(80, 40000), 28);
+  const std::string quote = head(ip4(kVip4, kClient4).tcp(80, 40000), 32);
   const auto piece = [&](bool mf, uint16_t offset) {
     return eth().ip4(kRouter4, kVip4, {.df = false, .mf = mf, .offset = offset}).icmp(3, 4).payload(quote);
   };
