@@ -13,12 +13,12 @@ namespace {
 using nlohmann::json;
 
 // The words of one command line; shared by the option parser and the action.
-struct Words {
+struct DecapWords {
   std::string interface;
   std::vector<std::string> from, to, vips;
   uint16_t mss = 0;
 };
-using SharedWords = std::shared_ptr<Words>;
+using SharedDecapWords = std::shared_ptr<DecapWords>;
 
 template <class T>
 json texts(const std::vector<T>& values) {
@@ -27,7 +27,7 @@ json texts(const std::vector<T>& values) {
   return out;
 }
 
-json to_json(const std::string& interface, const model::DecapSettings& s) {
+json decap_json(const std::string& interface, const model::DecapSettings& s) {
   return {{"interface", interface},
           {"from", texts(s.from)},
           {"to", texts(s.to)},
@@ -89,7 +89,7 @@ net::Result<std::vector<T>> parse_all(const char* option, const std::vector<std:
   return out;
 }
 
-net::Result<model::DecapSettings> parse(const Words& words) {
+net::Result<model::DecapSettings> parse(const DecapWords& words) {
   if (words.from.empty())
     return net::Error{
         net::Code::kInvalid,
@@ -112,12 +112,12 @@ model::Run run_of(const Session& session) {
   return session.options.dry_run ? model::Run::kDry : model::Run::kReal;
 }
 
-int attach(Session& session, model::Decapsulation& decap, const Words& words) {
+int attach(Session& session, model::Decapsulation& decap, const DecapWords& words) {
   const auto settings = parse(words);
   if (!settings) return session.usage(settings.error().message);
   const auto change = decap.attach(words.interface, *settings, run_of(session));
   if (!change) return session.fail(change.error());
-  json result = to_json(words.interface, change->settings);
+  json result = decap_json(words.interface, change->settings);
   result["changed"] = change->changed;
   result["replaced"] = change->replaced;
   result["dry_run"] = session.options.dry_run;
@@ -125,7 +125,7 @@ int attach(Session& session, model::Decapsulation& decap, const Words& words) {
   return kDone;
 }
 
-int detach(Session& session, model::Decapsulation& decap, const Words& words) {
+int detach(Session& session, model::Decapsulation& decap, const DecapWords& words) {
   const auto change = decap.detach(words.interface, run_of(session));
   if (!change) return session.fail(change.error());
   session.show({{"interface", words.interface}, {"changed", change->changed}, {"dry_run", session.options.dry_run}},
@@ -133,10 +133,10 @@ int detach(Session& session, model::Decapsulation& decap, const Words& words) {
   return kDone;
 }
 
-int show(Session& session, model::Decapsulation& decap, const Words& words) {
+int show(Session& session, model::Decapsulation& decap, const DecapWords& words) {
   const auto state = decap.show(words.interface);
   if (!state) return session.fail(state.error());
-  json result = to_json(words.interface, state->settings);
+  json result = decap_json(words.interface, state->settings);
   result["not_expected"] = texts(state->not_expected);
   result["counters"] = json::array();
   for (const model::DecapCounter& c : state->counters)
@@ -149,10 +149,10 @@ void add_list(CLI::App& command, const char* name, std::vector<std::string>& val
   command.add_option(name, values, help)->allow_extra_args(false)->delimiter(',');
 }
 
-using Action = int (*)(Session&, model::Decapsulation&, const Words&);
+using DecapAction = int (*)(Session&, model::Decapsulation&, const DecapWords&);
 
 CLI::App* add(CLI::App& decap_app, const char* name, const char* help, Session& session, model::Decapsulation& decap,
-              const SharedWords& words, Action action) {
+              const SharedDecapWords& words, DecapAction action) {
   CLI::App* command = decap_app.add_subcommand(name, help);
   command->add_option("INTERFACE", words->interface, "where tunnel packets come in")->required();
   command->callback([&session, &decap, words, action] {
@@ -166,7 +166,7 @@ CLI::App* add(CLI::App& decap_app, const char* name, const char* help, Session& 
 void add_decap_commands(CLI::App& app, Session& session, model::Decapsulation& decap) {
   CLI::App* noun = app.add_subcommand("decap", "On a backend server: take the tunnel header (IPIP, GUE) off");
   noun->require_subcommand(1);
-  const auto words = std::make_shared<Words>();
+  const auto words = std::make_shared<DecapWords>();
   CLI::App* command =
       add(*noun, "attach", "Start, or change the settings of what is attached", session, decap, words, attach);
   add_list(*command, "--from", words->from, "Outer sources that may, the load balancers: PREFIX; repeatable");

@@ -20,7 +20,7 @@ struct ExplainArgs {
   std::optional<uint32_t> size;
 };
 
-net::Error invalid(std::string message) {
+net::Error bad_words(std::string message) {
   return {net::Code::kInvalid, std::move(message)};
 }
 
@@ -31,10 +31,10 @@ net::Result<json> read_flow(const std::string& proto, const std::string& source,
   if (!from) return from.error();
   if (!to) return to.error();
   if (from->address.family() != to->address.family()) {
-    return invalid(fmt::format("{} and {} are not of one address family", source, destination));
+    return bad_words(fmt::format("{} and {} are not of one address family", source, destination));
   }
   if (size && (*size == 0 || *size > kMaxSize)) {
-    return invalid(fmt::format("size {}: an IP packet has 1 to {} bytes", *size, kMaxSize));
+    return bad_words(fmt::format("size {}: an IP packet has 1 to {} bytes", *size, kMaxSize));
   }
   json flow = {{"proto", proto}, {"source", from->to_string()}, {"destination", to->to_string()}};
   if (size) flow["size"] = *size;
@@ -45,12 +45,12 @@ net::Result<json> read_line(const std::string& line) {
   std::istringstream words(line);
   std::string proto, source, destination, size, more;
   words >> proto >> source >> destination >> size >> more;
-  if (destination.empty() || !more.empty()) return invalid("write PROTO SOURCE DESTINATION [SIZE]");
+  if (destination.empty() || !more.empty()) return bad_words("write PROTO SOURCE DESTINATION [SIZE]");
   if (size.empty()) return read_flow(proto, source, destination, std::nullopt);
   uint32_t bytes = 0;
   const auto end = std::from_chars(size.data(), size.data() + size.size(), bytes);
   if (end.ec != std::errc() || end.ptr != size.data() + size.size()) {
-    return invalid(fmt::format("size \"{}\" is not a number of bytes", size));
+    return bad_words(fmt::format("size \"{}\" is not a number of bytes", size));
   }
   return read_flow(proto, source, destination, bytes);
 }
@@ -61,10 +61,10 @@ net::Result<std::vector<json>> read_flows(Session& session, const std::string& f
   std::vector<json> flows;
   for (const InputLine& line : input_lines(*text)) {
     auto flow = read_line(line.text);
-    if (!flow) return invalid(fmt::format("{}:{}: {}", from, line.number, flow.error().message));
+    if (!flow) return bad_words(fmt::format("{}:{}: {}", from, line.number, flow.error().message));
     flows.push_back(std::move(*flow));
   }
-  if (flows.empty()) return invalid(fmt::format("{} names no flow", from));
+  if (flows.empty()) return bad_words(fmt::format("{} names no flow", from));
   return flows;
 }
 

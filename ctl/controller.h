@@ -85,7 +85,7 @@ class Controller {
   // Distinct backends in the live tables of each service, by service index.
   const std::vector<size_t>& eligible() const { return eligible_; }
   model::Engine& engine() { return engine_; }
-  TopologySource& topology_source() { return source_; }
+  TopologySource& topology_source() const { return source_; }
   void set_clock(std::function<int64_t()> clock) { clock_ = std::move(clock); }  // seconds since 1970-01-01 UTC
   int64_t now() const { return clock_(); }
   // Traffic since a service or backend got its id.

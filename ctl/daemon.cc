@@ -14,6 +14,7 @@
 #include "ctl/hash_key.h"
 #include "ctl/log.h"
 #include "ctl/netlink.h"
+#include "ctl/path_mtu_source.h"
 #include "ctl/server.h"
 #include "ctl/socket_claim.h"
 #include "ctl/state_store.h"
@@ -97,11 +98,13 @@ class Loop {
 
   net::Status run() {
     std::signal(SIGPIPE, SIG_IGN);
-    auto topology = open_netlink(io_, port_links(prepared_.what_runs, engine_));
-    if (!topology) return std::move(topology).error();
-    Controller controller(engine_, **topology, *prepared_.store, prepared_.key);
+    auto kernel = open_netlink(io_, port_links(prepared_.what_runs, engine_));
+    if (!kernel) return std::move(kernel).error();
+    const auto topology = learn_path_mtus(io_, std::move(*kernel));
+    Controller controller(engine_, *topology, *prepared_.store, prepared_.key);
     if (auto started = controller.start(prepared_.what_runs, prepared_.state); !started) return started;
-    (*topology)->on_change([&] { controller.topology_changed(); });
+    topology->judge_by([&] { return InUse{controller.topology(), controller.snapshot(), controller.now()}; });
+    topology->on_change([&] { controller.topology_changed(); });
     Drift drift(prepared_.config_path);
     Node node{controller, drift, std::chrono::system_clock::now(), prepared_.notes};
     const std::string& why = drift.check(controller.config(), controller.revision());

@@ -70,6 +70,11 @@ Json outer_json(const std::vector<uint8_t>& frame) {
   return nullptr;
 }
 
+Json answer_of(const model::Explanation& e) {
+  if (e.answer.empty()) return nullptr;
+  return {{"kind", e.answer}, {"mtu", e.answer_mtu == 0 ? Json(nullptr) : Json(e.answer_mtu)}};
+}
+
 Json egress_json(const model::Config& config, const model::Explanation& e) {
   if (!e.port || e.out.size() < sizeof(lb_eth)) return nullptr;
   return {{"port", config.daemon.port_name(net::raw(*e.port))},
@@ -102,6 +107,8 @@ Json answer_json(const Controller& control, const View& view, const model::Expla
                {"chosen", e.chosen ? view.address_of(*e.chosen) : Json(nullptr)},
                {"pinned", e.tracked && e.chosen && e.backend && *e.chosen != *e.backend},
                {"egress", egress_json(control.config(), e)},
+               {"answer", answer_of(e)},
+               {"without_df", e.without_df.empty() ? Json(nullptr) : Json(e.without_df)},
                {"in_bytes", e.in_bytes},
                {"out_bytes", e.out_bytes},
                {"outer", nullptr},

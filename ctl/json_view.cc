@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "ctl/path_mtu.h"
+#include "dataplane/net/headers.h"
+
 namespace lb::ctl {
 namespace {
 
@@ -13,6 +16,22 @@ using Json = nlohmann::json;
 template <class Id>
 lb_traffic at(const std::vector<lb_traffic>& list, Id id) {
   return net::raw(id) < list.size() ? list[net::raw(id)] : lb_traffic{};
+}
+
+constexpr uint32_t kIpv6Least = 1280;  // bytes
+
+const char* word_of(model::MtuFrom from) {
+  switch (from) {
+    case model::MtuFrom::kPort:
+      return "port";
+    case model::MtuFrom::kRoute:
+      return "route";
+    case model::MtuFrom::kPath:
+      return "path";
+    case model::MtuFrom::kInterface:
+      break;
+  }
+  return "interface";
 }
 
 }  // namespace
@@ -118,7 +137,7 @@ Json View::flows_of(net::BackendId id) const {
 }
 
 void View::add_reach(Json& json, const net::Address& address) const {
-  json["port"] = json["next_hop"] = json["on_link"] = json["mtu"] = nullptr;
+  json["port"] = json["next_hop"] = json["on_link"] = json["mtu"] = json["mtu_from"] = json["path_mtu"] = nullptr;
   const auto& reaches = controller_.topology().reach;
   const auto reach = reaches.find(address);
   if (reach == reaches.end() || !reach->second.resolved) return;
@@ -126,6 +145,26 @@ void View::add_reach(Json& json, const net::Address& address) const {
   json["next_hop"] = reach->second.next_hop.to_string();
   json["on_link"] = reach->second.on_link;
   json["mtu"] = reach->second.mtu;
+  json["mtu_from"] = word_of(reach->second.mtu_from);
+  if (const PathMtu* path = controller_.topology_source().path_mtu(address)) {
+    json["path_mtu"] = {
+        {"mtu", path->mtu}, {"from", path->from.to_string()}, {"since", path->since}, {"expires", path->expires}};
+  }
+}
+
+// What cannot be repaired: IPv6 asks every link for 1,280 bytes, and nobody on the way may fragment (RFC 8200 section
+// 5). Empty: it does not happen to any service of the backend.
+std::string View::ipv6_floor(const Selected& selected) const {
+  const net::Address& address = selected.backend->address;
+  const auto reach = controller_.topology().reach.find(address);
+  if (reach == controller_.topology().reach.end() || !reach->second.resolved) return {};
+  const auto carries_ipv6 = [](const model::Service* s) {
+    return s->forward != model::Forward::kDsr &&
+           std::ranges::any_of(s->listen, [](const net::Listener& l) { return !l.address.is_ipv4(); });
+  };
+  const uint32_t outer = address.is_ipv4() ? sizeof(lb_ipv4) : sizeof(lb_ipv6), mtu = reach->second.mtu;
+  if (mtu >= kIpv6Least + outer || std::ranges::none_of(users(selected.pool->name), carries_ipv6)) return {};
+  return fmt::format("IPv6 packets of {} bytes do not fit: MTU {}, {} bytes of outer header", kIpv6Least, mtu, outer);
 }
 
 namespace {
@@ -167,6 +206,8 @@ Json View::backend(const Selected& selected) const {
                {"flows", nullptr},
                {"used_by", std::move(used_by)}};
   add_reach(json, b.address);
+  const std::string floor = ipv6_floor(selected);
+  json["warning"] = floor.empty() ? Json(nullptr) : Json(floor);
   if (const model::BackendState* s = state(selected.pool->name, b.name)) {
     add_state(json, *s, at(traffic_.backends, s->id));
     json["flows"] = flows_of(s->id);
@@ -185,7 +226,8 @@ Json View::leaving(const model::BackendState& s) const {
                {"override", nullptr},
                {"leaving", {{"since", times.since}, {"until", times.until}}},
                {"flows", flows_of(s.id)},
-               {"used_by", Json::array()}};
+               {"used_by", Json::array()},
+               {"warning", nullptr}};
   add_reach(json, s.address);
   add_state(json, s, at(traffic_.backends, s.id));
   return json;

@@ -42,6 +42,7 @@ class View {
 
  private:
   void add_reach(nlohmann::json& json, const net::Address& address) const;
+  std::string ipv6_floor(const Selected& selected) const;
   nlohmann::json flows_of(net::BackendId id) const;  // null when nobody counts
 
   const Controller& controller_;

@@ -65,12 +65,16 @@ std::optional<net::Address> source_of(const net::Address& backend, const Route& 
   return usable ? route.source : state.source_on(route.interface, backend.family());
 }
 
-uint16_t mtu_of(const Route& route, const Link& link, const PortLink& port) {
-  uint32_t mtu = link.mtu;
-  for (uint32_t limit : {route.mtu, uint32_t{port.mtu}, uint32_t{0xffff}}) {
-    if (limit != 0) mtu = std::min(mtu, limit);
-  }
-  return static_cast<uint16_t>(mtu);
+void set_mtu(model::Reach& reach, const Route& route, const Link& link, const PortLink& port) {
+  uint32_t mtu = std::min(link.mtu, uint32_t{0xffff});
+  const auto limit = [&](uint32_t by, model::MtuFrom from) {
+    if (by == 0 || by >= mtu) return;
+    mtu = by;
+    reach.mtu_from = from;
+  };
+  limit(port.mtu, model::MtuFrom::kPort);
+  limit(route.mtu, model::MtuFrom::kRoute);
+  reach.mtu = static_cast<uint16_t>(mtu);
 }
 
 }  // namespace
@@ -116,7 +120,7 @@ model::Reach make_reach(const net::Address& backend, const Route& route, const K
   reach.source = *source;
   reach.dst_mac = neighbour->mac;
   reach.src_mac = link->mac;
-  reach.mtu = mtu_of(route, *link, port);
+  set_mtu(reach, route, *link, port);
   return reach;
 }
 

@@ -44,7 +44,7 @@ void view_programs(const json& e, bool answers, Text& text) {
     text.table({"interface", "program", "state"}, rows);
 }
 
-void view_workers(const json& e, Text& text) {
+void view_engine_workers(const json& e, Text& text) {
   const json& workers = member(e, "workers");
   if (!workers.is_array() || workers.empty()) return;
   std::vector<std::vector<Cell>> rows;
@@ -54,7 +54,7 @@ void view_workers(const json& e, Text& text) {
   text.table({"worker", "core", "generation"}, rows);
 }
 
-std::string flow_text(const json& e) {
+std::string flow_memory(const json& e) {
   const uint64_t bytes = number_of(e, "flow_bytes");
   if (bytes == 0) return "nothing is tracked: daemon.flows is 0";
   return fmt::format("{} flows in {}", human(number_of(e, "flow_capacity")), memory(bytes));
@@ -70,13 +70,13 @@ void view_with_daemon(const json& e, Text& text) {
                {huge.is_null()             ? ""
                 : flag_of(e, "huge_pages") ? "yes"
                                            : "no"}},
-              {"flow table", {flow_text(e)}},
+              {"flow table", {flow_memory(e)}},
               {"heartbeat",
                {beat.is_null() ? ""
                                : fmt::format("{} ms ago; without one the programs go on {}",
                                              number_of(e, "heartbeat_ms"), after(e))}}});
   view_programs(e, true, text);
-  view_workers(e, text);
+  view_engine_workers(e, text);
 }
 
 // Who they are of, and how long ago that one was heard of; of an lbd of another version nothing is known.

@@ -36,6 +36,10 @@ std::string help_of(const std::string& reason) {
 // What comes back, by what the packet would have been dropped for.
 std::string answer_name(const json& a) {
   const std::string reason = text_of(a, "reason");
+  const json& answer = member(a, "answer");
+  if (member(answer, "mtu").is_number())
+    return fmt::format("with {}, MTU {}: it is too large for the way to the backend", text_of(answer, "kind"),
+                       text_of(answer, "mtu"));
   if (reason == "echo_limited") return "with an echo reply";
   if (reason == "ttl_expired") return "with time exceeded: it has no hop left";
   if (reason == "too_big") return "with the size that would fit: it is too large for the way to the backend";
@@ -50,6 +54,12 @@ std::string flow_text(const json& answer) {
   return fmt::format("{} {} -> {}", text_of(f, "proto"), text_of(f, "source"), text_of(f, "destination"));
 }
 
+// What its sender is told, and what becomes of one that may be fragmented.
+void view_answer(const json& a, Text& text) {
+  text.line(fmt::format("{} is answered {}.", flow_text(a), answer_name(a)), Tone::kGood);
+  if (text_of(a, "without_df") == "split") text.line("Without DF it is sent in fragments that fit.");
+}
+
 void view_verdict(const json& a, Text& text) {
   const std::string verdict = text_of(a, "verdict"), flow = flow_text(a);
   if (verdict == "forwarded") {
@@ -57,8 +67,8 @@ void view_verdict(const json& a, Text& text) {
     return text.line(fmt::format("{} is forwarded to {} ({}){}.", flow, backend_name(a), address, tracked_text(a)),
                      Tone::kGood);
   }
+  if (verdict == "answered") return view_answer(a, text);
   if (verdict == "punted") return text.line(flow + " is left to the kernel: its destination is no listener's address.");
-  if (verdict == "answered") return text.line(fmt::format("{} is answered {}.", flow, answer_name(a)), Tone::kGood);
   const std::string reason = text_of(a, "reason");
   text.line(fmt::format("{} is {}: {} ({}).", flow, verdict, reason, help_of(reason)), Tone::kBad);
 }

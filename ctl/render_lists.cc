@@ -92,6 +92,24 @@ std::string next_hop_of(const json& backend) {
   return fmt::format("{} ({})", text_of(backend, "next_hop"), way);
 }
 
+// Whose limit the MTU is, when that is not the interface's; and what is learnt, where something smaller counts.
+std::vector<std::string> mtu_texts(const json& backend) {
+  const std::string from = text_of(backend, "mtu_from");
+  const json& path = member(backend, "path_mtu");
+  std::vector<std::string> texts;
+  if (from == "port") texts.emplace_back("configured for the port");
+  if (from == "route") texts.emplace_back("of the route");
+  if (path.is_object())
+    texts.push_back(fmt::format("{} bytes reported by {} at {}, until {}", text_of(path, "mtu"), text_of(path, "from"),
+                                utc(path, "since"), utc(path, "expires")));
+  return texts;
+}
+
+// Of those that are eligible: what they cannot do.
+std::string warning_of(const json& backend) {
+  return member(backend, "warning").is_string() ? text_of(backend, "warning") : "";
+}
+
 }  // namespace
 
 void view_services(const json& result, Text& text) {
@@ -175,7 +193,7 @@ void view_backends(const json& result, Text& text) {
                     count_cell(b, "packets"),
                     count_cell(b, "bytes"),
                     {labels.empty() ? "-" : labels},
-                    {e.why}});
+                    {e.yes ? warning_of(b) : e.why}});
   }
   text.table({"backend", "address", "weight", "admin", "eligible", "flows", "port", "next hop", "packets", "bytes",
               "labels", "why not"},
@@ -195,6 +213,8 @@ void view_backend(const json& b, Text& text) {
       {"flows", {flows_text(b)}},
       {"eligible", {e.yes ? "yes" : "no: " + e.why, e.yes ? Tone::kGood : Tone::kBad}},
       {"next hop", {resolved ? fmt::format("{} by port {}{}", next_hop_of(b), text_of(b, "port"), mtu) : ""}},
+      {"path MTU", {join(mtu_texts(b))}},
+      {"warning", {warning_of(b), Tone::kBad}},
       {"traffic", {human(number_of(b, "packets")) + " packets, " + human(number_of(b, "bytes")) + " bytes"}},
       {"id", {text_of(b, "id")}},
   });

@@ -12,6 +12,8 @@
 
 namespace lb::ctl {
 
+struct PathMtu;
+
 class TopologySource {
  public:
   virtual ~TopologySource() = default;
@@ -23,6 +25,8 @@ class TopologySource {
   virtual void on_change(std::function<void()> changed) = 0;
   // Sentences for the summary: what hinders resolution as a whole.
   virtual std::vector<std::string> problems() const = 0;
+  // What routers on the way to a backend have reported; null: nothing that still counts.
+  virtual const PathMtu* path_mtu(const net::Address&) const { return nullptr; }
 };
 
 }  // namespace lb::ctl

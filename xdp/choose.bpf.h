@@ -38,9 +38,10 @@ static __always_inline __u32 table_entry(const struct lb_xdp_service* service, _
 }
 
 static __always_inline __u32 choose(const struct world* world, const struct lb_xdp_service* service, struct packet* p) {
-  p->choice = p->hash;
+  __u64 hash = p->hash;
   if (service->service.schedule == LB_SCHEDULE_SOURCE_HASH)
-    p->choice = hash_source(&world->half->key, &service->service, p->src.first, p->src.last);
-  p->backend = table_entry(service, p->family, lb_slot(p->choice, service->service.table_size));
+    hash = hash_source(&world->half->key, &service->service, p->src.first, p->src.last);
+  p->backend = table_entry(service, p->family, lb_slot(hash, service->service.table_size));
+  note_choice(hash);
   return p->backend == 0 ? LB_DROP_NoBackend : GO_ON;
 }

@@ -38,11 +38,9 @@ static __always_inline void record(const struct world* world, const struct packe
   d->service = p->service;
   d->listener = p->listener;
   const struct lb_xdp_service* service = service_of(world->active, p->service);
-  d->slot = p->choice == 0 || service == 0 ? LB_NO_SERVICE : lb_slot(p->choice, service->service.table_size);
+  d->slot = d->hash == 0 || service == 0 ? LB_NO_SERVICE : lb_slot(d->hash, service->service.table_size);
   d->flow_hash = p->hash;
-  d->hash = p->choice;
   d->backend = p->backend;
-  d->tracked = p->tracked;
   d->egress = egress;
   d->generation = world->half->generation;
 }

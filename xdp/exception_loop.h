@@ -51,16 +51,21 @@ class ExceptionLoop {
   void wait() noexcept;
   void tick() noexcept;
   void do_batch(size_t port) noexcept;
+  void go_on_with_woken() noexcept;
+  void finish(size_t port, uint32_t n) noexcept;
   uint32_t receive(size_t port) noexcept;
   void give_back(const Port& port, uint32_t n) noexcept;
   void send(uint32_t n) noexcept;
+  void send_pieces() noexcept;
+  Sent send_one(uint16_t egress, const uint8_t* frame, size_t length) noexcept;
+  uint8_t* frame_at(size_t slot) noexcept { return frames_.data() + slot * (kHeadroom + room_ + 1) + kHeadroom; }
 
   std::vector<Port> ports_;
   Injector injector_;
   Fd wakes_;  // an eventfd
   size_t room_;
-  std::vector<uint8_t> frames_;
-  std::vector<pollfd> polled_;  // of each port, then wakes_
+  std::vector<uint8_t> frames_;  // a batch, and one piece of a packet that is cut
+  std::vector<pollfd> polled_;   // of each port, then wakes_
 
   stages::Tally tally_;
   stages::FlowTracker tracker_;

@@ -43,7 +43,7 @@ static __always_inline __u32 peek_flow(const struct world* world, const struct l
   const __u32 found = look_elsewhere(world, service, p, NONE);
   if (found == 0) return GO_ON;
   p->backend = found >> 16;
-  p->tracked = lb_flow_class_of((__u16)found);
+  note_tracked(lb_flow_class_of((__u16)found));
   const struct lb_backend* b = backend_of(world->active, p->backend);
   return b == 0 || (b->flags & LB_BACKEND_RESOLVED) == 0 ? LB_DROP_NoNextHop : GO_ON;
 }
@@ -106,6 +106,8 @@ int lbd_balance(struct xdp_md* ctx) {
   world.worker = lb_port.first_worker + (queue < lb_port.queues ? queue : 0);
   struct lb_xdp_worker* w = LOOKUP(lb_workers, world.worker);
   if (w == 0) return XDP_PASS;
+  note_choice(0);
+  note_tracked(LB_FLOW_FREE);
   struct packet p = {.service = LB_NO_SERVICE, .listener = LB_NO_SERVICE};
   __u32 egress = 0;
   __u64 bytes = 0;

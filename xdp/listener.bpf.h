@@ -93,12 +93,14 @@ APART __u32 unusual(const struct lb_xdp_half* half, __u32 active, __u32 why, con
   const struct lb_address_slot* slot = find_address(half, active, w->dst);
   if (slot == 0) return FATE_PUNT;
   // Faults that come before the lookup of the source.
-  if (why == FATE_HAND_OUT || why == LB_DROP_BadIpHeader || why == LB_DROP_BadIpChecksum || why == LB_DROP_BadSource)
-    return why;
+  if (why == FATE_UNREAD) return FATE_HAND_OUT;
+  if (why == LB_DROP_BadIpHeader || why == LB_DROP_BadIpChecksum || why == LB_DROP_BadSource) return why;
   if (find_address(half, active, *src) != 0) return LB_DROP_BadSource;
   if (why != GO_ON) return why;
   const struct lb_port_range* range = range_of(slot, active, w->port_proto);
-  if (range == 0) return (slot->flags & LB_ADDR_KERNEL) != 0 ? FATE_PUNT : LB_DROP_NoListener;
+  if (range == 0 && (slot->flags & LB_ADDR_KERNEL) != 0) return FATE_PUNT;
+  if (range == 0)
+    return (slot->flags & LB_ADDR_REJECT) != 0 && !is_mode(LB_XDP_DRY) ? FATE_HAND_OUT : LB_DROP_NoListener;
   w->service = range->service;
   w->listener = range->listener;
   return GO_ON;

@@ -34,6 +34,7 @@ enum fate {
   GO_ON = 0,
   FATE_PUNT = LB_COUNT_MAX,
   FATE_HAND_OUT,  // to the exception path
+  FATE_UNREAD,    // the same, before anything of it was judged but what an IP header must be
   FATE_FORWARD,
 };
 _Static_assert(LB_DROP_FIRST > 0, "0 is no drop");
@@ -67,9 +68,6 @@ struct packet {
   __u32 backend;
   __u64 hash;
   void* ip;
-  // For lb_decision alone.
-  __u64 choice;
-  __u32 tracked;
 };
 
 // The records that count for a packet.
@@ -96,4 +94,14 @@ static __always_inline struct lb_xdp_service* service_of(__u32 active, __u32 ser
 }
 static __always_inline struct lb_backend* backend_of(__u32 active, __u32 backend) {
   return LOOKUP(lb_backends, active * LB_XDP_BACKENDS + backend);
+}
+
+// Where somebody wants to know how it was decided: told as soon as it is known, so that no packet has to remember it.
+static __always_inline void note_choice(__u64 hash) {
+  struct lb_xdp_decision* d = is_mode(LB_XDP_FORWARD) ? 0 : LOOKUP(lb_decision, 0);
+  if (d != 0) d->hash = hash;
+}
+static __always_inline void note_tracked(__u32 flow_class) {
+  struct lb_xdp_decision* d = is_mode(LB_XDP_FORWARD) ? 0 : LOOKUP(lb_decision, 0);
+  if (d != 0) d->tracked = flow_class;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only
 // Stage 1: what is this packet? As stages/parse.cc, but for one thing: here a fault is found before it is known whether
 // the packet is ours, so that nothing is looked up for the usual packet. What is found to be wrong counts only for a
-// packet that is ours, and not before faults that only a lookup tells: listener.bpf.h.
+// packet that is ours, and not before faults that only a lookup tells: listener.bpf.h. What takes memory, loops or an
+// answer (options, extension headers, fragments, ICMP errors, echo requests, a last hop) is for the exception path.
 #pragma once
 
 #include "dataplane/net/csum.h"
@@ -34,7 +35,13 @@ static __always_inline __u32 parse_l4(const __u8* l4, const void* end, __u32 byt
   if (p->proto == LB_PROTO_UDP) return parse_udp(l4, end, bytes, p);
   if (p->proto != (p->family == 4 ? LB_PROTO_ICMP : LB_PROTO_ICMPV6)) return GO_ON;  // without ports; nobody listens
   if (bytes < sizeof(struct lb_icmp) || (const void*)(l4 + sizeof(struct lb_icmp)) > end) return LB_DROP_BadL4Header;
-  return lb_is_icmp_error(p->family, *l4) ? LB_DROP_IcmpUnmatched : LB_DROP_IcmpOther;
+  return lb_is_icmp_error(p->family, *l4) || lb_is_echo_request(p->family, *l4) ? FATE_HAND_OUT : LB_DROP_IcmpOther;
+}
+
+// The last check, of a packet in which nothing is wrong so far. What has no hop left is answered, before anything
+// remembers it; explain is told of the drop, by rewrite().
+static __always_inline __u32 judge_hop(__u32 why, __u32 hop) {
+  return why == GO_ON && hop <= 1 && !is_mode(LB_XDP_DRY) ? FATE_HAND_OUT : why;
 }
 
 static __always_inline __u32 parse_ipv4(const __u8* ip, const void* end, struct packet* p) {
@@ -46,12 +53,13 @@ static __always_inline __u32 parse_ipv4(const __u8* ip, const void* end, struct 
   p->hop = load32(ip + 8);
   p->proto = p->hop >> 8 & 0xff;
   p->ip_length = be16(w0 >> 16);
-  if ((w0 & 0xff) != 0x45) return (w0 & 0xf0) == 0x40 && (w0 & 15) > 5 ? FATE_HAND_OUT : LB_DROP_BadIpHeader;
+  if ((w0 & 0xff) != 0x45) return (w0 & 0xf0) == 0x40 && (w0 & 15) > 5 ? FATE_UNREAD : LB_DROP_BadIpHeader;
   if (p->ip_length < sizeof(struct lb_ipv4) || p->l3 + p->ip_length > p->length) return LB_DROP_BadIpHeader;
   if (lb_csum_fold64((__u64)w0 + w1 + p->hop + src + dst) != 0xffff) return LB_DROP_BadIpChecksum;
+  if ((w1 >> 16 & lb_htons(LB_IPV4_MF | LB_IPV4_OFFSET)) != 0) return FATE_UNREAD;
   if (lb_is_bad_source4(src)) return LB_DROP_BadSource;
-  if ((w1 >> 16 & lb_htons(LB_IPV4_MF | LB_IPV4_OFFSET)) != 0) return LB_DROP_FragmentUnmatched;
-  return parse_l4(ip + sizeof(struct lb_ipv4), end, p->ip_length - (__u32)sizeof(struct lb_ipv4), p);
+  return judge_hop(parse_l4(ip + sizeof(struct lb_ipv4), end, p->ip_length - (__u32)sizeof(struct lb_ipv4), p),
+                   p->hop & 0xff);
 }
 
 // REQUIRES: the destination was found not to be mapped.
@@ -68,11 +76,11 @@ static __always_inline __u32 parse_ipv6(const __u8* ip, const void* end, struct 
   p->ip_length = bytes + (__u32)sizeof(struct lb_ipv6);
   if (lb_is_mapped(p->dst.first, p->dst.last)) return FATE_PUNT;  // ::ffff:192.0.2.1 on the wire is not 192.0.2.1
   if ((w0 & 0xf0) != 0x60 || p->l3 + p->ip_length > p->length) return LB_DROP_BadIpHeader;
-  if (lb_is_extension((__u8)p->proto)) return FATE_HAND_OUT;
+  if (lb_is_extension((__u8)p->proto)) return FATE_UNREAD;
   if (p->proto == LB_PROTO_ICMPV6 && bytes > 0 && (const void*)(l4 + 1) <= end && lb_is_discovery(*l4))
     return FATE_PUNT;
   if (lb_is_bad_source6(p->src.first, p->src.last)) return LB_DROP_BadSource;
-  return parse_l4(l4, end, bytes, p);
+  return judge_hop(parse_l4(l4, end, bytes, p), p->hop >> 24);
 }
 
 // RETURNS: GO_ON, or what becomes of it if it is ours. FATE_PUNT: whosever it is.

@@ -8,16 +8,13 @@
 #include "dataplane/net/outer.h"
 #include "xdp/packet.bpf.h"
 
-static __always_inline __u32 take_hop(struct packet* p) {
+// REQUIRES: one is left.
+static __always_inline void take_hop(struct packet* p) {
   __u8* const ip = p->ip;
-  if (p->family == 4) {
-    if ((p->hop & 0xff) <= 1) return LB_DROP_TtlExpired;
+  if (p->family == 4)
     *(word32*)(ip + offsetof(struct lb_ipv4, ttl)) = lb_csum_decrement(p->hop);
-  } else {
-    if (p->hop >> 24 <= 1) return LB_DROP_TtlExpired;
+  else
     ip[offsetof(struct lb_ipv6, hop_limit)] = (__u8)((p->hop >> 24) - 1);
-  }
-  return GO_ON;
 }
 
 // The compiler makes wide words of what the shared functions copy when it takes both sides for aligned.
@@ -45,10 +42,12 @@ static __always_inline __u32 rewrite(struct xdp_md* ctx, struct packet* p, const
                                      const struct lb_backend* b, __u8** frame, __u32* outer) {
   const __u32 header = (b->flags & LB_BACKEND_IPV6) != 0 ? sizeof(struct lb_ipv6) : sizeof(struct lb_ipv4);
   *outer = service->forward == LB_FORWARD_IPIP ? header : 0;
-  __u32 why = take_hop(p);
-  if (why != GO_ON) return why;
-  if (p->ip_length + *outer > b->mtu) return LB_DROP_TooBig;
-  why = resize(ctx, *outer, p);
+  // parse() has seen to it that a hop is left, but for explain. What is too big is split or answered by the exception
+  // path, which gets it as it came.
+  if (is_mode(LB_XDP_DRY) && (p->family == 4 ? p->hop & 0xff : p->hop >> 24) <= 1) return LB_DROP_TtlExpired;
+  if (p->ip_length + *outer > b->mtu) return is_mode(LB_XDP_DRY) ? LB_DROP_TooBig : FATE_HAND_OUT;
+  take_hop(p);
+  const __u32 why = resize(ctx, *outer, p);
   if (why != GO_ON) return why;
   *frame = (__u8*)(long)ctx->data;
   const void* const end = (const void*)(long)ctx->data_end;

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "dataplane/flows/explain.h"
 #include "dataplane/flows/flow_clock.h"
 #include "dataplane/model/xdp_words.h"
 #include "dataplane/stages/worker_state.h"
@@ -109,6 +110,22 @@ model::TrafficCounters XdpEngine::traffic() {
   return total;
 }
 
+// What the program does not forward is the pipeline's on the exception path: whether it is answered, or split.
+void XdpEngine::ask_pipeline(const model::ExplainRequest& request, model::Explanation& e) {
+  const flows::ExplainPort port = {
+      .mac = parts_->shape.ports[0].facts.mac.bytes, .kernel_copy = true, .exception_path = true};
+  const auto tables = parts_->flows == nullptr ? std::span<const stages::FlowTable>() : parts_->flows->all();
+  const auto there = flows::explain(request, *parts_->set->records().current(), port, tables);
+  if (!there || there->reason != e.reason) return;
+  e.verdict = there->verdict;
+  e.answer = there->answer;
+  e.answer_mtu = there->answer_mtu;
+  e.without_df = there->without_df;
+  e.port = there->port;
+  e.out = there->out;
+  e.out_bytes = there->out_bytes;
+}
+
 net::Result<model::Explanation> XdpEngine::explain(const model::ExplainRequest& request) {
   const auto& current = parts_->set->records().current();
   if (current == nullptr) return net::Error{net::Code::kUnavailable, "nothing is published yet; ask again in a moment"};
@@ -118,6 +135,7 @@ net::Result<model::Explanation> XdpEngine::explain(const model::ExplainRequest& 
                                             .snapshot = *current,
                                             .mac = parts_->shape.ports[0].facts.mac,
                                             .is_tracking = parts_->flows != nullptr});
+  if (explanation && explanation->verdict == "dropped") ask_pipeline(request, *explanation);
   if (explanation && parts_->shape.workers == 2) explanation->worker = net::WorkerId(0);
   return explanation;
 }

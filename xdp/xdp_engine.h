@@ -42,6 +42,7 @@ class XdpEngine : public model::Engine {
 
  private:
   struct Parts;
+  void ask_pipeline(const model::ExplainRequest& request, model::Explanation& e);
   explicit XdpEngine(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;
 };

@@ -10,7 +10,7 @@
 #include <rte_lcore.h>
 #include <rte_version.h>
 
-#include "dataplane/dpdk/explain.h"
+#include "dataplane/flows/explain.h"
 #include "dataplane/model/explain_frame.h"
 
 namespace lb::dpdk {
@@ -86,6 +86,7 @@ net::Status DpdkEngine::open_buffers(const std::vector<PortPlan>& plans) {
   if (!buffers) return buffers.error();
   buffers_ = std::make_unique<Buffers>(std::move(*buffers));
   const uint16_t room = large_room_needed(plans);
+  longest_frame_ = std::max(kBufferRoom, room);
   if (room == 0) return {};
   auto large = Buffers::create(fmt::format("lbd{}-large", number), large_buffers_needed(plans, workers), room, twins);
   if (!large) return large.error();
@@ -110,7 +111,7 @@ net::Status DpdkEngine::open_ports(const std::vector<PortPlan>& plans, model::Ow
   return {};
 }
 
-net::Status DpdkEngine::launch() {
+void DpdkEngine::make_workers() {
   for (uint32_t w = 0; w < daemon_.workers.size(); w++) {
     WorkerOptions options{.number = w, .rx = {}, .tx = {}, .relays = {}, .idle = daemon_.idle};
     for (const auto& port : ports_) {
@@ -125,13 +126,23 @@ net::Status DpdkEngine::launch() {
       options.other_flows = flows_->others_of(w);
       options.flow_requests = flows_->requests_of(w);
     }
+    options.fragments.held_bytes = longest_frame_;
     workers_.push_back(std::make_unique<Worker>(std::move(options), readers_, snapshots_));
-    if (rte_eal_remote_launch(worker_main, workers_.back().get(), Eal::lcore_of(w)) != 0) {
-      workers_.pop_back();
+  }
+}
+
+net::Status DpdkEngine::launch() {
+  make_workers();
+  for (size_t w = 0; w < workers_.size(); w++) {
+    auto& others = other_datagrams_.emplace_back();
+    for (const auto& other : workers_)
+      if (other != workers_[w]) others.push_back(&other->datagrams());
+    workers_[w]->set_other_datagrams(others);
+  }
+  for (uint32_t& w = launched_; w < workers_.size(); w++)
+    if (rte_eal_remote_launch(worker_main, workers_[w].get(), Eal::lcore_of(w)) != 0)
       return net::Error{net::Code::kInternal,
                         fmt::format("worker {} on core {} does not start: its thread is busy", w, daemon_.workers[w])};
-    }
-  }
   std::vector<Twin*> twins;
   for (const auto& port : ports_)
     if (port->twin() != nullptr) twins.push_back(port->twin());
@@ -158,7 +169,7 @@ DpdkEngine::~DpdkEngine() {
 void DpdkEngine::stop() {
   (void)own({});
   for (const auto& worker : workers_) worker->stop();
-  for (uint32_t w = 0; w < workers_.size(); w++) rte_eal_wait_lcore(Eal::lcore_of(w));
+  for (uint32_t w = 0; w < launched_; w++) rte_eal_wait_lcore(Eal::lcore_of(w));
   exception_path_.reset();
   workers_.clear();
   ports_.clear();
@@ -244,10 +255,10 @@ model::TrafficCounters DpdkEngine::traffic() {
 }
 
 net::Result<model::Explanation> DpdkEngine::explain(const model::ExplainRequest& request) {
-  ExplainPort port;
+  flows::ExplainPort port;
   if (!ports_.empty()) port = {ports_[0]->mac().bytes, ports_[0]->kernel_copy(), ports_[0]->twin() != nullptr};
   const auto tables = flows_ == nullptr ? std::span<const stages::FlowTable>() : flows_->all();
-  auto explanation = dpdk::explain(request, *snapshots_.current(), port, tables);
+  auto explanation = flows::explain(request, *snapshots_.current(), port, tables);
   if (explanation) explanation->worker = worker_of(request);
   return explanation;
 }

@@ -46,6 +46,7 @@ class DpdkEngine : public model::Engine {
   net::Status open_flows(const FlowOptions& options);
   net::Status open_buffers(const std::vector<PortPlan>& plans);
   net::Status open_ports(const std::vector<PortPlan>& plans, model::OwnedFilterFactory& filters);
+  void make_workers();
   net::Status launch();
   void stop();
   net::Status own(const std::vector<net::Address>& addresses);
@@ -61,8 +62,11 @@ class DpdkEngine : public model::Engine {
   std::unique_ptr<FlowTables> flows_;  // null: no tracking
   std::unique_ptr<Buffers> buffers_, large_buffers_;
   std::vector<std::unique_ptr<Port>> ports_;
+  uint16_t longest_frame_ = 0;  // that a buffer holds
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::unique_ptr<ExceptionPath> exception_path_;  // null: no port has a twin
+  uint32_t launched_ = 0;                                               // of them
+  std::vector<std::vector<const stages::Datagrams*>> other_datagrams_;  // by worker
+  std::unique_ptr<ExceptionPath> exception_path_;                       // null: no port has a twin
 };
 
 }  // namespace lb::dpdk

@@ -227,6 +227,7 @@ std::string Port::why_software(size_t rx_queues) const {
 net::Status Port::share_queues(const PortContext& context) {
   std::vector<RxQueue> rx;
   std::vector<TxQueue> tx;
+  const Buffers& buffers = needs_large_buffers(plan_) ? *context.large_buffers : context.buffers;
   for (const auto& device : devices_) {
     for (uint16_t q = 0; q < device->rx_queues(); q++)
       rx.push_back({.device = device->id(),
@@ -234,7 +235,8 @@ net::Status Port::share_queues(const PortContext& context) {
                     .port = net::raw(plan_.id),
                     .mac = mac_.bytes,
                     .kernel_copy = kernel_copy_,
-                    .punts = twin_ ? &twin_->punts() : nullptr});
+                    .punts = twin_ ? &twin_->punts() : nullptr,
+                    .pool = buffers.pool()});
     for (uint16_t q = 0; q < device->tx_queues(); q++) tx.push_back({device->id(), q, largest_frame_, nullptr});
   }
   const std::string why = why_software(rx.size());

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 
+struct rte_mempool;
 struct rte_ring;
 
 namespace lb::dpdk {
@@ -21,6 +22,7 @@ struct RxQueue {
   rte_ring* ring = nullptr;          // instead of the device's queue: what the worker that polls that one hands over
   Handoff* handoff = nullptr;        // the queue brings packets of all workers; null: of this one's flows only
   const PuntRings* punts = nullptr;  // what is punted goes there; null: the port has no exception path
+  rte_mempool* pool = nullptr;       // buffers for what has waited outside of any
 };
 
 struct TxQueue {

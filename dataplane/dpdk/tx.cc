@@ -46,11 +46,6 @@ void gather(uint64_t slots, uint16_t largest_frame, const Burst& burst, stages::
   }
 }
 
-uint32_t give(const TxQueue& to, rte_mbuf** packets, uint16_t count) noexcept {
-  if (to.ring == nullptr) return rte_eth_tx_burst(to.device, to.queue, packets, count);
-  return rte_ring_sp_enqueue_burst(to.ring, reinterpret_cast<void**>(packets), count, nullptr);
-}
-
 // RETURNS: the slots whose buffers are the driver's now.
 uint64_t send_to(const TxQueue& to, uint64_t slots, const Burst& burst, stages::Batch& b) noexcept {
   Outgoing out;
@@ -89,9 +84,14 @@ void free_slots(uint64_t slots, const Burst& burst) noexcept {
 
 }  // namespace
 
+uint32_t give(const TxQueue& to, rte_mbuf** packets, uint16_t count) noexcept {
+  if (to.ring == nullptr) return rte_eth_tx_burst(to.device, to.queue, packets, count);
+  return rte_ring_sp_enqueue_burst(to.ring, reinterpret_cast<void**>(packets), count, nullptr);
+}
+
 void send(std::span<const TxQueue> to, const Burst& burst, uint32_t n, stages::Batch& b, uint64_t given) noexcept {
   const uint64_t all = stages::Batch::first_slots(n);
-  uint64_t left = b.slots_with(Verdict::kForward, n);
+  uint64_t left = b.slots_with(Verdict::kForward, n) & ~given;
   if (b.refused != 0) left |= b.slots_with(Verdict::kAnswer, n);
   uint64_t taken = given;
   while (left != 0) {

@@ -13,6 +13,9 @@ namespace lb::dpdk {
 // to: by PortId. REQUIRES: every slot 0..n-1 has its verdict.
 void send(std::span<const TxQueue> to, const Burst& burst, uint32_t n, stages::Batch& b, uint64_t given = 0) noexcept;
 
+// RETURNS: how many of the packets the queue took, the first ones.
+uint32_t give(const TxQueue& to, rte_mbuf** packets, uint16_t count) noexcept;
+
 // What a driver may still hold back for a full queue (AF_XDP's send() can answer ENOBUFS) is pushed.
 void flush(std::span<const TxQueue> to) noexcept;
 

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 
+#include <rte_mbuf.h>
 #include <rte_pause.h>
 
 #include "dataplane/dpdk/dispatch.h"
+#include "dataplane/dpdk/pieces.h"
 #include "dataplane/dpdk/punt.h"
 #include "dataplane/dpdk/tx.h"
 #include "dataplane/flows/flow_clock.h"
@@ -47,6 +49,7 @@ void Worker::run() noexcept {
     if (generation_.load(std::memory_order_relaxed) != generation)
       generation_.store(generation, std::memory_order_release);  // partner: generation()
     tick();
+    if (fragments_.has_woken()) go_on_with_woken(snapshot);
     uint32_t received = 0;
     for (const RxQueue& queue : options_.rx) received += poll(queue, snapshot);
     for (const Relay& r : options_.relays) received += relay(r);
@@ -67,14 +70,43 @@ uint32_t Worker::poll(const RxQueue& queue, const model::Snapshot& snapshot) noe
   Arrival arrival;
   const uint32_t n = receive(queue, burst_, batch_, arrival);
   if (arrival.packets == 0) return 0;
-  if (n > 0) {
-    stages::run(batch_, snapshot, own_);
-    const uint64_t given = queue.punts == nullptr ? 0 : hand_up(*queue.punts, burst_, n, batch_);
-    send(options_.tx, burst_, n, batch_, given);
-    stages::count_verdicts(batch_, n, state_);
-  }
+  if (n > 0) finish(queue, n, snapshot);
   count_arrival(queue, arrival);
+  if (fragments_.has_woken()) go_on_with_woken(snapshot);
   return arrival.packets;
+}
+
+void Worker::finish(const RxQueue& queue, uint32_t n, const model::Snapshot& snapshot) noexcept {
+  stages::run(batch_, snapshot, own_);
+  uint64_t given = queue.punts == nullptr ? 0 : hand_up(*queue.punts, burst_, n, batch_);
+  if (batch_.splits != 0) {
+    uint64_t pieces = 0;
+    given |= send_pieces(options_.tx, burst_, batch_, snapshot, pieces);
+    stages::bump(state_.counters[LB_COUNT_PiecesSent], pieces);
+  }
+  send(options_.tx, burst_, n, batch_, given);
+  stages::count_verdicts(batch_, n, state_);
+}
+
+// Fragments whose first one has come, as batches of their own.
+void Worker::go_on_with_woken(const model::Snapshot& snapshot) noexcept {
+  while (fragments_.has_woken()) {
+    const auto queue = std::find_if(options_.rx.begin(), options_.rx.end(), [this](const RxQueue& q) {
+      return q.port == fragments_.woken_ingress();
+    });  // by one of them it came
+    const uint32_t n = fragments_.release(batch_, [&](stages::Slot i, uint16_t bytes) noexcept -> uint8_t* {
+      burst_[i] = rte_pktmbuf_alloc(queue->pool);
+      if (burst_[i] == nullptr) return nullptr;
+      char* const room = rte_pktmbuf_append(burst_[i], bytes);
+      if (room == nullptr) rte_pktmbuf_free(burst_[i]);
+      batch_.headroom[i] = rte_pktmbuf_headroom(burst_[i]);
+      return reinterpret_cast<uint8_t*>(room);
+    });
+    batch_.port_mac = queue->mac;
+    batch_.kernel_copy = queue->kernel_copy;
+    batch_.exception_path = queue->punts != nullptr;
+    if (n > 0) finish(*queue, n, snapshot);
+  }
 }
 
 void Worker::count_arrival(const RxQueue& queue, const Arrival& arrival) noexcept {

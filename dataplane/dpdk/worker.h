@@ -30,6 +30,7 @@ struct WorkerOptions {
   stages::FlowTable flow_table{};                    // count 0: no tracking
   std::span<const stages::FlowTable> other_flows{};  // outlives the worker
   stages::FlowRequests* flow_requests = nullptr;
+  stages::FragmentOptions fragments{};
 };
 
 class alignas(64) Worker {
@@ -40,6 +41,7 @@ class alignas(64) Worker {
         readers_(readers),
         snapshots_(snapshots),
         tracker_(options_.flow_table, options_.other_flows, state_.counters),
+        fragments_(state_.counters, options_.fragments),
         own_{.flows = options_.flow_table.count > 0 ? &tracker_ : nullptr,
              .fragments = &fragments_,
              .answers = &answers_} {}
@@ -50,10 +52,15 @@ class alignas(64) Worker {
   void stop() noexcept { stop_.store(true, std::memory_order_relaxed); }  // from any thread
   uint64_t generation() const noexcept { return generation_.load(std::memory_order_acquire); }
   const stages::WorkerState& state() const noexcept { return state_; }
+  // Before run(): the others look into these, and it into theirs, which outlive it.
+  const stages::Datagrams& datagrams() const noexcept { return fragments_.datagrams(); }
+  void set_other_datagrams(std::span<const stages::Datagrams* const> others) noexcept { fragments_.set_others(others); }
 
  private:
   void tick() noexcept;
   uint32_t poll(const RxQueue& queue, const model::Snapshot& snapshot) noexcept;
+  void finish(const RxQueue& queue, uint32_t n, const model::Snapshot& snapshot) noexcept;
+  void go_on_with_woken(const model::Snapshot& snapshot) noexcept;
   void count_arrival(const RxQueue& queue, const Arrival& arrival) noexcept;
   void rest(uint32_t idle_polls) noexcept;
 

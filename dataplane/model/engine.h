@@ -70,12 +70,16 @@ struct TrafficCounters {
 struct ExplainRequest {
   net::IpProto proto = net::IpProto::kTcp;
   net::Endpoint source, destination;
-  uint32_t size = 0;  // bytes of the IP packet; 0: the smallest (a bare SYN, an empty datagram)
+  uint32_t size = 0;          // bytes of the IP packet; 0: the smallest (a bare SYN, an empty datagram)
+  bool may_fragment = false;  // IPv4: without DF
 };
 
 struct Explanation {
-  std::string verdict;               // "forwarded", "answered", "punted", "dropped"
-  std::string reason;                // drop reason's name; of an answer, what it would be a drop for; else empty
+  std::string verdict;               // "forwarded", "split", "answered", "punted", "dropped"
+  std::string reason;                // drop reason's name, of an answer too; else empty
+  std::string answer;                // "fragmentation needed", "packet too big", "port unreachable", "reset"; or empty
+  uint32_t answer_mtu = 0;           // of the first two
+  std::string without_df;            // verdict of the same packet without DF, where fragmentation is needed; or empty
   std::optional<Listener> listener;  // which one won
   std::optional<std::string> service;
   std::optional<uint64_t> hash;

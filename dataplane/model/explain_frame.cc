@@ -68,7 +68,7 @@ void fill_ip(uint8_t* at, uint32_t size, const ExplainRequest& r) {
     lb_ipv4 ip = {};
     ip.version_ihl = 0x45;
     ip.total_length = lb_htons(static_cast<uint16_t>(size));
-    ip.frag = lb_htons(LB_IPV4_DF);
+    if (!r.may_fragment) ip.frag = lb_htons(LB_IPV4_DF);
     ip.ttl = 64;
     ip.proto = net::raw(r.proto);
     memcpy(ip.src, r.source.address.ipv4_bytes(), 4);

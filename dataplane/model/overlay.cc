@@ -11,7 +11,7 @@
 namespace lb::model {
 namespace {
 
-constexpr uint8_t kKeyText[17] = "lbd backend name";
+constexpr uint8_t kNameKey[17] = "lbd backend name";
 
 // Keys of every backend that stands in the document.
 std::set<BackendKey> keys_of(const Config& config) {
@@ -104,7 +104,7 @@ std::vector<net::Address> backend_addresses(const Config& config, const Overlay&
 }
 
 uint64_t digest_of(const BackendKey& key) {
-  const lb_hash_key public_key{lb_load64(kKeyText), lb_load64(kKeyText + 8)};
+  const lb_hash_key public_key{lb_load64(kNameKey), lb_load64(kNameKey + 8)};
   lb_sip sip;
   lb_sip_init(&sip, &public_key);
   add_text(sip, key.pool);

@@ -14,6 +14,9 @@
 
 namespace lb::model {
 
+// Which of the limits is the smallest.
+enum class MtuFrom : uint8_t { kInterface, kPort, kRoute, kPath };
+
 struct Reach {
   bool resolved = false;  // everything below is valid
   std::string why;  // not resolved: the sentence ("no route to 10.0.0.11", "neighbour 10.0.0.1 on lan does not answer")
@@ -22,7 +25,8 @@ struct Reach {
   bool on_link = false;       // next_hop is the backend
   net::Address source;        // our address on that egress, of the backend's family: outer source of tunnels
   net::Mac dst_mac, src_mac;  // of the neighbour, of the egress interface
-  uint16_t mtu = 0;           // of route and interface, bytes of IP packet
+  uint16_t mtu = 0;           // bytes of IP packet: of interface, port, route, and what routers on the way reported
+  MtuFrom mtu_from = MtuFrom::kInterface;
   friend bool operator==(const Reach&, const Reach&) = default;
 };
 

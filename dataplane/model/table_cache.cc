@@ -6,13 +6,13 @@
 namespace lb::model {
 namespace {
 
-constexpr uint8_t kKeyText[17] = "lbd table digest";
+constexpr uint8_t kTableKey[17] = "lbd table digest";
 
 // SipHash-1-3 with a fixed public key over 64-bit words, little endian.
 class Digest {
  public:
   Digest() {
-    const lb_hash_key key{lb_load64(kKeyText), lb_load64(kKeyText + 8)};
+    const lb_hash_key key{lb_load64(kTableKey), lb_load64(kTableKey + 8)};
     lb_sip_init(&state_, &key);
   }
   void add(uint64_t word) {

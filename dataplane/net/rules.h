@@ -23,6 +23,10 @@ static inline int lb_is_icmp_error(__u32 family, __u8 type) {
   return family == 4 ? type == 3 || type == 11 || type == 12 : type >= 1 && type <= 4;
 }
 
+static inline int lb_is_echo_request(__u32 family, __u8 type) {
+  return type == (family == 4 ? 8 : 128);
+}
+
 static inline int lb_is_mapped(__u64 first, __u64 last) {
   return first == 0 && (__u32)last == 0xffff0000u;
 }

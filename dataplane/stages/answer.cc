@@ -15,17 +15,6 @@ using model::Snapshot;
 
 constexpr uint32_t kLeastMtu6 = 1280;  // RFC 8200 section 5
 
-// Of one of several. parse() goes no further than behind an IPv6 fragment header, so that L4 is there.
-bool is_first_fragment(const uint8_t* frame, const Meta& m) noexcept {
-  lb_be16 field;
-  if (m.family == 4) {
-    std::memcpy(&field, frame + m.l3 + offsetof(lb_ipv4, frag), 2);
-    return (field & lb_htons(LB_IPV4_OFFSET)) == 0;
-  }
-  std::memcpy(&field, frame + m.l4 - sizeof(lb_ipv6_frag) + offsetof(lb_ipv6_frag, offset_flags), 2);
-  return (field & lb_htons(0xfff8)) == 0;
-}
-
 // parse() has dropped every source that is no host's but class E (RFC 1122 section 3.2.2).
 bool is_one_host(const Meta& m) noexcept {
   return m.family == 6 || m.src.b[12] < 240;
@@ -38,9 +27,8 @@ bool is_icmp(const Meta& m) noexcept {
 // May there be an error about it at all?
 bool is_due(const Batch& b, Slot i) noexcept {
   const Meta& m = b.meta[i];
-  const uint64_t bit = 1ull << i;
-  if ((b.quoting & bit) != 0 || is_icmp(m)) return false;
-  return (b.fragments & bit) == 0 || is_first_fragment(b.data[i], m);
+  if ((b.quoting >> i & 1) != 0 || is_icmp(m)) return false;
+  return m.fragment != kLaterFragment;
 }
 
 // A segment that is not whole does not say where it ends.
@@ -48,7 +36,7 @@ AnswerKind reject(const Batch& b, Slot i) noexcept {
   const Meta& m = b.meta[i];
   if (m.proto != LB_PROTO_TCP) return AnswerKind::kPortUnreachable;
   const uint8_t flags = b.data[i][m.l4 + offsetof(lb_tcp, flags)];
-  return m.fragment || (flags & LB_TCP_RST) != 0 ? AnswerKind::kSilence : AnswerKind::kReset;
+  return m.fragment != 0 || (flags & LB_TCP_RST) != 0 ? AnswerKind::kSilence : AnswerKind::kReset;
 }
 
 // The largest IP packet that fits behind the outer header. What is less than an IPv6 host must be able to send is not

@@ -21,6 +21,9 @@ using Slot = uint32_t;                  // 0..63
 inline constexpr uint8_t kTcpFlags = 0x3f;
 inline constexpr uint8_t kTcpPayload = 0x40;  // in Meta::tcp: the segment carries data
 
+// Meta::fragment: 0 is a whole packet. At l4 of a later one lie the datagram's bytes, whatever they are.
+inline constexpr uint8_t kFirstFragment = 1, kLaterFragment = 2;
+
 // What the stages learn of one packet; one cache line. Offsets are from Batch::data[i] as it came in; meaningful as far
 // as the packet travelled.
 struct alignas(64) Meta {
@@ -34,7 +37,7 @@ struct alignas(64) Meta {
   uint32_t service;      // ServiceIndex, LB_NO_SERVICE
   uint64_t hash;         // flow hash, whatever the service's schedule
   uint16_t backend;      // BackendId; 0: not chosen yet
-  bool fragment;         // one of several: the bytes at l4 may be anything
+  uint8_t fragment;      // 0, kFirstFragment, kLaterFragment
   uint8_t tcp;           // flags of the TCP header (LB_TCP_*) in the low six bits, kTcpPayload; 0: no TCP
   uint32_t address;      // of dst in Snapshot::addresses, as parse() found it
 };
@@ -97,6 +100,7 @@ struct Batch {
   uint64_t recognised = 0;  // bit i: recognise() has done the work of parse() and find_listener() for it
   uint64_t known = 0;       // bit i: its flow is tracked, and Meta::backend is the flow's
   uint64_t fragments = 0;   // bit i: one of several, Meta::fragment; parse() finds them
+  uint64_t woken = 0;       // bit i: has waited in Fragments for its first one
   uint64_t quoting = 0;     // bit i: an ICMP error; Meta has the addresses, ports and protocol of the flow it is about
   uint64_t refused = 0;     // bit i: dropped, but answer() may have an answer
   uint64_t splits = 0;      // bit i: verdict kSplit
@@ -128,7 +132,7 @@ struct Batch {
   }
   void start(uint32_t count) noexcept {
     live = first_slots(count);
-    recognised = known = fragments = quoting = refused = splits = 0;
+    recognised = known = fragments = woken = quoting = refused = splits = 0;
     usual.slots = usual.bare = usual.sent = 0;
     verdict.fill(Verdict::kNone);
   }
@@ -137,10 +141,18 @@ struct Batch {
     reason[i] = static_cast<uint8_t>(why);
     live &= ~(1ull << i);
   }
-  // Dropped, unless answer() makes an answer of it. REQUIRES: the frame is as it came in.
+  // Dropped, unless answer() makes an answer of it; none is ever made of a later fragment. REQUIRES: it has its Meta,
+  // and the frame is as it came in.
   void refuse(Slot i, Drop why) noexcept {
     drop(i, why);
-    refused |= 1ull << i;
+    refused |= static_cast<uint64_t>(meta[i].fragment != kLaterFragment) << i;
+  }
+  // To be sent in pieces. REQUIRES: the frame is as it came in.
+  void split(Slot i, uint16_t port) noexcept {
+    verdict[i] = Verdict::kSplit;
+    egress[i] = port;
+    splits |= 1ull << i;
+    live &= ~(1ull << i);
   }
   // Not owned: the kernel's own copy is the punt where there is one.
   void punt(Slot i) noexcept {

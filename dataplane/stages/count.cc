@@ -62,6 +62,7 @@ void count_verdicts(const Batch& b, uint32_t n, const Tally& w) noexcept {
   if (b.fragments != 0) dropped &= ~b.slots_with(Verdict::kHold, n);  // `held` is told by Fragments
   for (Slot i : Bits(dropped)) bump(w.counters[b.reason[i]], 1);
   bump(w.counters[LB_COUNT_Punted], number_of(punted));
+  if (b.quoting != 0) bump(w.counters[LB_COUNT_ErrorsForwarded], number_of(forwarded & b.quoting));
 }
 
 }  // namespace lb::stages

@@ -186,22 +186,33 @@ bool find_late(Batch& b, Slot i, const Snapshot& s, const FlowTracker::Work& w) 
 }  // namespace
 
 void find_quoted(Batch& b, const Snapshot& s, FlowTracker& t) noexcept {
-  (void)b;
-  (void)s;
-  (void)t;
+  uint64_t skipped = 0;
+  for (const Slot i : Bits(b.live & b.quoting)) {
+    const Meta& m = b.meta[i];
+    uint16_t backend = 0, state = look_in(t.own(), m, s, t.now_ms(), backend);
+    if (state == 0 && !t.others().empty()) {
+      if (t.may_look_elsewhere())
+        state = look_elsewhere(t.others(), m, s, t.now_ms(), backend);
+      else
+        skipped++;
+    }
+    if (state != 0) keep_backend(b, i, s, backend);
+  }
+  t.count(LB_COUNT_ForeignSkipped, skipped);
 }
 
 void find_flows(Batch& b, const Snapshot& s, FlowTracker& t) noexcept {
   FlowTracker::Work& w = t.work;
   w.replaced = w.copied = 0;
   const FlowTable& own = t.own();
-  for (const Slot i : b.slots()) {
+  const uint64_t slots = b.live & ~b.quoting;
+  for (const Slot i : Bits(slots)) {
     w.first[i] = own.lines + lb_flow_first_line(b.meta[i].hash, own.count);
     __builtin_prefetch(w.first[i], 1);
   }
   Tally tally;
   uint64_t missed = 0;
-  for (const Slot i : b.slots()) {
+  for (const Slot i : Bits(slots)) {
     const uint32_t found = net::match_flow(*w.first[i], tags_of(b.meta[i]));
     if (found != 0) {
       meet(b, i, s, t, *w.first[i], static_cast<uint32_t>(__builtin_ctz(found)), tally);
@@ -310,7 +321,7 @@ Choice Keeper::choose_entry(Slot i) noexcept {
 }  // namespace
 
 void keep_flows(Batch& b, const Snapshot& s, FlowTracker& t) noexcept {
-  const uint64_t slots = b.live & (~b.known | t.work.copied);
+  const uint64_t slots = b.live & (~b.known | t.work.copied) & ~b.quoting;
   if (slots == 0) return;
   Keeper keeper(b, s, t);
   for (const Slot i : Bits(slots))

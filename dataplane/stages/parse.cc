@@ -6,6 +6,8 @@
 #include "dataplane/net/hash.h"
 #include "dataplane/net/headers.h"
 #include "dataplane/net/rules.h"
+#include "dataplane/stages/fragment_part.h"
+#include "dataplane/stages/quote.h"
 
 namespace lb::stages {
 namespace {
@@ -15,7 +17,6 @@ using model::Snapshot;
 constexpr Drop kFine = static_cast<Drop>(0);  // counter 0 is no drop
 static_assert(LB_DROP_FIRST > 0);
 constexpr uint32_t kNotOwned = UINT32_MAX;
-constexpr uint8_t kEcho4 = 8, kEcho6 = 128;  // RFC 792, RFC 4443 section 4.1
 constexpr uint32_t kMaxExtensions = 8;
 constexpr uint32_t kMaxExtensionBytes = 256;
 constexpr uint8_t kMappedPrefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -23,9 +24,6 @@ constexpr uint8_t kMappedPrefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}
 template <class Header>
 const Header* header_at(const uint8_t* frame, uint32_t offset) noexcept {
   return reinterpret_cast<const Header*>(frame + offset);
-}
-uint16_t load_be16(const uint8_t* p) noexcept {
-  return static_cast<uint16_t>(p[0] << 8 | p[1]);
 }
 bool is_mapped(const lb_addr& a) noexcept {
   return lb_is_mapped(lb_load64(a.b), lb_load64(a.b + 8)) != 0;
@@ -44,11 +42,11 @@ bool read_addresses(const Batch& b, Slot i, Meta& m) noexcept {
   const uint32_t length = b.length[i];
   if (length < sizeof(lb_eth) || std::memcmp(frame, b.port_mac.data(), 6) != 0) return false;
   uint32_t at = sizeof(lb_eth);
-  uint16_t type = load_be16(frame + at - 2);
+  uint16_t type = wire16(frame + at - 2);
   for (uint32_t tags = 0; (type == LB_ETH_VLAN || type == LB_ETH_QINQ) && tags < LB_MAX_TAGS; tags++) {
     at += sizeof(lb_vlan);
     if (at > length) return false;
-    type = load_be16(frame + at - 2);
+    type = wire16(frame + at - 2);
   }
   m.l3 = static_cast<uint16_t>(at);
   if (type == LB_ETH_IPV4 && length >= at + sizeof(lb_ipv4)) {
@@ -87,25 +85,33 @@ Drop parse_ipv4(const uint8_t* frame, uint32_t length, Meta& m) noexcept {
   m.proto = h->proto;
   m.l4 = static_cast<uint16_t>(m.l3 + header);
   m.ip_length = static_cast<uint16_t>(total);
-  m.fragment = (h->frag & lb_htons(LB_IPV4_MF | LB_IPV4_OFFSET)) != 0;
+  if ((h->frag & lb_htons(LB_IPV4_MF | LB_IPV4_OFFSET)) == 0) return kFine;
+  m.fragment = (h->frag & lb_htons(LB_IPV4_OFFSET)) == 0 ? kFirstFragment : kLaterFragment;
+  return fragment_part(frame, m).is_bad() ? LB_DROP_BadIpHeader : kFine;
+}
+
+// A fragment header that makes the packet one of several. Behind a later one no header can be relied on.
+Drop meet_fragment_header(const uint8_t* h, Meta& m) noexcept {
+  if (!is_fragment_header(h)) return kFine;
+  if (m.fragment != 0) return LB_DROP_BadExtension;
+  m.fragment = (wire16(h + 2) & 0xfff8) == 0 ? kFirstFragment : kLaterFragment;
   return kFine;
 }
 
-uint32_t extension_bytes(uint8_t kind, const uint8_t* h) noexcept {
-  if (kind == LB_PROTO_FRAGMENT) return sizeof(lb_ipv6_frag);
-  return kind == LB_PROTO_AH ? (h[1] + 2u) * 4 : (h[1] + 1u) * 8;  // RFC 4302 section 2.2, RFC 8200 section 4
-}
-
-// Up to the L4 header, or up to a fragment header: behind that one no header can be relied on. An atomic fragment
-// (offset 0, no more) is a whole packet (RFC 8200 section 4.5) and is walked over.
+// Up to the L4 header, or up to a later fragment's bytes. An atomic fragment (offset 0, no more) is a whole packet (RFC
+// 8200 section 4.5) and is walked over. A first fragment has all headers (RFC 7112).
 Drop walk_extensions(const uint8_t* frame, uint32_t end, uint8_t next, Meta& m) noexcept {
   const uint32_t first = m.l3 + static_cast<uint32_t>(sizeof(lb_ipv6));
   uint32_t at = first;
-  for (uint32_t count = 0; lb_is_extension(next) != 0 && !m.fragment; count++) {
-    if (count == kMaxExtensions || at + 8 > end) return LB_DROP_BadExtension;
+  for (uint32_t count = 0; lb_is_extension(next) != 0 && m.fragment != kLaterFragment; count++) {
+    const Drop cut = m.fragment != 0 ? LB_DROP_FragmentTiny : LB_DROP_BadExtension;
+    if (count == kMaxExtensions) return LB_DROP_BadExtension;
+    if (at + 8 > end) return cut;
     const uint32_t bytes = extension_bytes(next, frame + at);
-    if (at + bytes > end || at + bytes - first > kMaxExtensionBytes) return LB_DROP_BadExtension;
-    if (next == LB_PROTO_FRAGMENT) m.fragment = (load_be16(frame + at + 2) & 0xfff9) != 0;
+    if (at + bytes - first > kMaxExtensionBytes) return LB_DROP_BadExtension;
+    if (at + bytes > end) return cut;
+    if (next == LB_PROTO_FRAGMENT)
+      if (const Drop why = meet_fragment_header(frame + at, m); why != kFine) return why;
     next = frame[at];
     at += bytes;
   }
@@ -119,7 +125,8 @@ Drop parse_ipv6(const uint8_t* frame, uint32_t length, Meta& m) noexcept {
   const uint32_t total = lb_ntohs(h->payload_length) + static_cast<uint32_t>(sizeof(lb_ipv6));
   if (h->vtc_flow[0] >> 4 != 6 || m.l3 + total > length) return LB_DROP_BadIpHeader;
   m.ip_length = static_cast<uint16_t>(total);
-  return walk_extensions(frame, m.l3 + total, h->next, m);
+  if (const Drop why = walk_extensions(frame, m.l3 + total, h->next, m); why != kFine) return why;
+  return m.fragment != 0 && fragment_part(frame, m).is_bad() ? LB_DROP_BadExtension : kFine;
 }
 
 uint32_t l4_bytes(const Meta& m) noexcept {
@@ -128,7 +135,7 @@ uint32_t l4_bytes(const Meta& m) noexcept {
 
 // Neighbour discovery and multicast listener discovery: the kernel's, whatever the destination.
 bool is_neighbour_discovery(const uint8_t* frame, const Meta& m) noexcept {
-  if (m.family != 6 || m.proto != LB_PROTO_ICMPV6 || m.fragment || l4_bytes(m) < 1) return false;
+  if (m.family != 6 || m.proto != LB_PROTO_ICMPV6 || m.fragment != 0 || l4_bytes(m) < 1) return false;
   return lb_is_discovery(frame[m.l4]) != 0;
 }
 
@@ -139,32 +146,50 @@ bool is_bad_source(const Meta& m) noexcept {
          0;
 }
 
-Drop parse_icmp(uint8_t type, uint8_t family) noexcept {
-  if (type == (family == 4 ? kEcho4 : kEcho6)) return LB_DROP_EchoLimited;
-  return lb_is_icmp_error(family, type) != 0 ? LB_DROP_IcmpUnmatched : LB_DROP_IcmpOther;
+bool is_icmp(const Meta& m) noexcept {
+  return m.proto == (m.family == 4 ? LB_PROTO_ICMP : LB_PROTO_ICMPV6);
 }
 
-// Protocols that we know no header of pass without ports; no listener can want them.
+// Its checksum is the backend's to judge, as those of TCP and UDP.
+Drop parse_icmp(const uint8_t* frame, Meta& m) noexcept {
+  if (lb_is_echo_request(m.family, frame[m.l4]) != 0) return LB_DROP_EchoLimited;
+  if (lb_is_icmp_error(m.family, frame[m.l4]) == 0) return LB_DROP_IcmpOther;
+  return read_quote(frame, m) ? kFine : LB_DROP_IcmpUnmatched;
+}
+
+// Its first fragment will tell what it is. A TCP header is whole in the first one (RFC 1858 section 3.2: a later one at
+// the eighth byte would write over its flags).
+Drop judge_later(const uint8_t* frame, const Meta& m) noexcept {
+  if (is_icmp(m)) return LB_DROP_IcmpOther;
+  return m.proto == LB_PROTO_TCP && fragment_part(frame, m).offset == 1 ? LB_DROP_FragmentTiny : kFine;
+}
+
+// Protocols that we know no header of pass without ports; no listener can want them. In a first fragment the UDP length
+// speaks of the whole datagram.
 Drop parse_l4(const uint8_t* frame, Meta& m) noexcept {
   const uint32_t bytes = l4_bytes(m);
+  const Drop cut = m.fragment != 0 ? LB_DROP_FragmentTiny : LB_DROP_BadL4Header;
   if (m.proto == LB_PROTO_TCP) {
-    if (bytes < sizeof(lb_tcp)) return LB_DROP_BadL4Header;
+    if (bytes < sizeof(lb_tcp)) return cut;
     const auto* h = header_at<lb_tcp>(frame, m.l4);
     const uint32_t header = (h->data_offset >> 4) * 4u;
-    if (header < sizeof(lb_tcp) || header > bytes) return LB_DROP_BadL4Header;
+    if (header < sizeof(lb_tcp)) return LB_DROP_BadL4Header;
+    if (header > bytes) return cut;
     m.sport = h->sport;
     m.dport = h->dport;
     m.tcp = static_cast<uint8_t>((h->flags & kTcpFlags) | (bytes > header ? kTcpPayload : 0));
   } else if (m.proto == LB_PROTO_UDP) {
-    if (bytes < sizeof(lb_udp)) return LB_DROP_BadL4Header;
+    if (bytes < sizeof(lb_udp)) return cut;
     const auto* h = header_at<lb_udp>(frame, m.l4);
     // Shorter than the IP payload is legal: the rest is the surplus area of RFC 9868.
-    if (lb_ntohs(h->length) < sizeof(lb_udp) || lb_ntohs(h->length) > bytes) return LB_DROP_BadL4Header;
+    const uint32_t length = lb_ntohs(h->length);
+    if (length < sizeof(lb_udp) || (length > bytes && m.fragment == 0)) return LB_DROP_BadL4Header;
     m.sport = h->sport;
     m.dport = h->dport;
-  } else if (m.proto == (m.family == 4 ? LB_PROTO_ICMP : LB_PROTO_ICMPV6)) {
+  } else if (is_icmp(m)) {
+    if (m.fragment != 0) return LB_DROP_IcmpOther;  // what would be quoted, or echoed, is not all here
     if (bytes < sizeof(lb_icmp)) return LB_DROP_BadL4Header;
-    return parse_icmp(frame[m.l4], m.family);
+    return parse_icmp(frame, m);
   }
   return kFine;
 }
@@ -178,13 +203,12 @@ void judge(Batch& b, Slot i, const Snapshot& s) noexcept {
   if (is_neighbour_discovery(frame, m)) return b.punt_owned(i);
   if (is_bad_source(m) || find_address(s, m.src, lb_address_hash(&m.src)) != kNotOwned)
     return b.drop(i, LB_DROP_BadSource);
-  if (m.fragment) {
-    b.fragments |= 1ull << i;
-    return;
-  }
-  why = parse_l4(frame, m);
+  b.fragments |= static_cast<uint64_t>(m.fragment != 0) << i;
+  const bool icmp = is_icmp(m);
+  why = m.fragment == kLaterFragment ? judge_later(frame, m) : parse_l4(frame, m);
   if (why == LB_DROP_EchoLimited) return b.refuse(i, why);
-  if (why != kFine) b.drop(i, why);
+  if (why != kFine) return b.drop(i, why);
+  if (icmp) b.quoting |= 1ull << i;
 }
 
 void prefetch_address(const Snapshot& s, uint32_t hash) noexcept {

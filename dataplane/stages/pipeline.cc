@@ -41,7 +41,7 @@ uint32_t run_dry(Batch& b, const model::Snapshot& snapshot, std::span<const Flow
   choose(b, snapshot);
   rewrite(b, snapshot);
   set_next_hop(b, snapshot);
-  answer(b, snapshot, answers);
+  if (b.refused != 0) answer(b, snapshot, answers);
   return tracked;
 }
 

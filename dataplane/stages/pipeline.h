@@ -27,6 +27,6 @@ inline void run(Batch& b, const model::Snapshot& snapshot, FlowTracker* flows = 
 // The same for one packet of explain(): as one in mid-flow when its flow is in any of the tables, and no table changes.
 // RETURNS: the flow's class, LB_FLOW_FREE when it is not tracked.
 uint32_t run_dry(Batch& b, const model::Snapshot& snapshot, std::span<const FlowTable> tables, uint64_t now_ms,
-                 Answers* answers = nullptr) noexcept;
+                 Answers* answers) noexcept;
 
 }  // namespace lb::stages

@@ -6,6 +6,7 @@
 #include "dataplane/net/csum.h"
 #include "dataplane/net/headers.h"
 #include "dataplane/net/outer.h"
+#include "dataplane/stages/split.h"
 
 namespace lb::stages {
 namespace {
@@ -33,10 +34,6 @@ void decrement_ttl(uint8_t* ip, uint8_t family) noexcept {
     (void)take_hop(ip);
   else
     ip[offsetof(lb_ipv6, hop_limit)]--;
-}
-
-bool may_be_split(const uint8_t* ip, uint8_t family) noexcept {
-  return family == 4 && (ip[offsetof(lb_ipv4, frag)] & LB_IPV4_DF >> 8) == 0;
 }
 
 uint8_t tos_of(const uint8_t* ip, uint8_t family) noexcept {
@@ -69,8 +66,10 @@ void rewrite_one(Batch& b, Slot i, const Records& records) noexcept {
   const int32_t grow = static_cast<int32_t>(sizeof(lb_eth) + outer) - m.l3;
   const int32_t headroom = b.headroom[i];
   if (!has_hop(ip, m.family)) return b.refuse(i, LB_DROP_TtlExpired);
-  if (ip_length + outer > backend.mtu)
-    return may_be_split(ip, m.family) ? b.drop(i, LB_DROP_TooBig) : b.refuse(i, LB_DROP_TooBig);
+  if (ip_length + outer > backend.mtu) {
+    if (outer < backend.mtu && can_split(ip, backend.mtu - outer)) return b.split(i, backend.port);
+    return b.refuse(i, LB_DROP_TooBig);
+  }
   if (grow > headroom) return b.drop(i, LB_DROP_NoHeadroom);
   decrement_ttl(ip, m.family);
   b.data[i] = data - grow;

@@ -107,7 +107,7 @@ class Way {
         out_(open("net_null_" + name, "", static_cast<uint16_t>(workers), eal)) {
     std::vector<RxQueue> rx;
     for (uint16_t q = 0; q < queues; q++)
-      rx.push_back({in_->id(), q, must(lb::net::Mac::parse(lb::packet::kPortMac)).bytes, false, nullptr, nullptr});
+      rx.push_back({.device = in_->id(), .queue = q, .mac = must(lb::net::Mac::parse(lb::packet::kPortMac)).bytes});
     dispatch_ = must(DispatchRings::make(rx, tx(*in_, 1), workers, queues < workers, kKey));
     egress_ = must(DispatchRings::make(rx, tx(*out_, out_->tx_queues()), workers, false, kKey));
   }

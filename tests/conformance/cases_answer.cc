@@ -35,7 +35,7 @@ Packet error6(std::string_view from, std::string_view to, uint8_t type, uint8_t 
 
 void echo(CaseList& l, Clients& clients) {
   const auto add = [&](const std::string& name, const Packet& asked, const Packet& told) {
-    l.add(name, asked, answered(told, LB_DROP_EchoLimited));
+    l.add(name, asked, answered(told));
   };
   for (const size_t payload : {0u, 56u, 1001u}) {
     const std::string n = std::to_string(payload), c4 = clients.v4(), c6 = clients.v6();
@@ -65,16 +65,15 @@ void no_hop_left(CaseList& l, Clients& clients) {
       const std::string c4 = clients.v4(), c6 = clients.v6();
       const Packet four = ip4(c4, dsr ? "192.0.2.20" : kVip4, {.ttl = ttl}).tcp(40000, 80).payload_size(5);
       const Packet six = ip6(c6, dsr ? "2001:db8::20" : kVip6, {.hop_limit = ttl}).tcp(40000, 80).payload_size(5);
-      l.add("v4" + how, in(four), answered(error4(kWan4, c4, 11, 0, 0, four), LB_DROP_TtlExpired));
-      l.add("v6" + how, in(six), answered(error6(kWan6, c6, 3, 0, 0, six), LB_DROP_TtlExpired));
+      l.add("v4" + how, in(four), answered(error4(kWan4, c4, 11, 0, 0, four)));
+      l.add("v6" + how, in(six), answered(error6(kWan6, c6, 3, 0, 0, six)));
     }
   const std::string c4 = clients.v4();
   const Packet large = ip4(c4, kVip4, {.ttl = 1}).tcp(40000, 80).payload_size(1500);
-  l.add("v4: no hop left is told before too big", in(large),
-        answered(error4(kWan4, c4, 11, 0, 0, large), LB_DROP_TtlExpired));
+  l.add("v4: no hop left is told before too big", in(large), answered(error4(kWan4, c4, 11, 0, 0, large)));
   const Packet tagged = ip4(c4, kVip4, {.ttl = 1, .options = {1, 1, 1, 1}}).udp(40000, 53).payload("x");
   l.add("v4: no hop left, tagged, with options", eth().vlan(5, 0x88a8).then(tagged).padding(4),
-        answered(back().vlan(5, 0x88a8).ip4(kWan4, c4, {.tos = 0xc0}).icmp(11).then(tagged), LB_DROP_TtlExpired));
+        answered(back().vlan(5, 0x88a8).ip4(kWan4, c4, {.tos = 0xc0}).icmp(11).then(tagged)));
   l.add("v4: no room in front for an error", in(tagged), dropped(LB_DROP_TtlExpired), 27);
 }
 
@@ -83,12 +82,12 @@ void too_big(CaseList& l, Clients& clients) {
   const auto four = [&](const std::string& name, std::string_view vip, uint32_t fits) {
     const std::string c = clients.v4();
     const Packet p = ip4(c, vip).tcp(40000, 80).payload_size(fits + 1 - 40);
-    l.add(name, in(p), answered(error4(kWan4, c, 3, 4, fits, p), LB_DROP_TooBig));
+    l.add(name, in(p), answered(error4(kWan4, c, 3, 4, fits, p)));
   };
   const auto six = [&](const std::string& name, std::string_view vip, uint32_t fits) {
     const std::string c = clients.v6();
     const Packet p = ip6(c, vip).tcp(40000, 80).payload_size(fits + 1 - 60);
-    l.add(name, in(p), answered(error6(kWan6, c, 2, 0, fits, p), LB_DROP_TooBig));
+    l.add(name, in(p), answered(error6(kWan6, c, 2, 0, fits, p)));
   };
   four("v4 in 4: 1481 bytes do not fit", kVip4, 1480);
   six("v6 in 4: 1481 bytes do not fit", kVip6, 1480);
@@ -109,7 +108,7 @@ Packet reset6(const std::string& to, const packet::Tcp& o) {
 
 void reject(CaseList& l, Clients& clients) {
   const auto add = [&](const std::string& name, const Packet& p, const Packet& told) {
-    l.add(name, p, answered(told, LB_DROP_NoListener));
+    l.add(name, p, answered(told));
   };
   const std::string c4 = clients.v4(), c6 = clients.v6();
   add("v4 reject: a SYN", in(ip4(c4, kPolite4).tcp(40000, 81, {.seq = 1000})),

@@ -49,6 +49,16 @@ void ipip(CaseList& l) {
         expect(ip4(kClient4, vip, {.ttl = 63}).udp(40000, 53)));
   l.add("4 in 4: the next hop is a gateway", in(tcp("192.0.2.25")),
         forwarded(tunnel4(to_gateway(), tcp("192.0.2.25", {.ttl = 63}), "10.9.0.13"), kLan, "far", "far/b13"));
+  // RFC 2983 and RFC 6040 section 4.1, normal mode: every codepoint is copied, congestion experienced too.
+  for (const uint8_t tos : Octets{0x01, 0x02, 0x03, 0x28, 0xb8, 0xff}) {
+    const auto with = [tos](uint8_t ttl, std::string_view to) { return tcp(to, {.tos = tos, .ttl = ttl}); };
+    l.add("4 in 4: DSCP and ECN " + std::to_string(tos), in(with(64, vip)), expect(with(63, vip), tos));
+    l.add("4 in 6: DSCP and ECN " + std::to_string(tos), in(with(64, "192.0.2.16")),
+          forwarded(tunnel6(to_b12(), with(63, "192.0.2.16"), 0x213c6, tos), kLan, "web6", "p6/b12"));
+  }
+  // RFC 6864 section 4.1: what may not be fragmented needs no id; what the inner packet says of itself stays inside.
+  l.add("4 in 4: an inner packet with an id that may be fragmented", in(tcp(vip, {.id = 4711, .df = false})),
+        expect(tcp(vip, {.ttl = 63, .id = 4711, .df = false})));
   l.add("4 in 6: a SYN", in(tcp("192.0.2.16")),
         forwarded(tunnel6(to_b12(), tcp("192.0.2.16", {.ttl = 63}), 0x213c6), kLan, "web6", "p6/b12"));
   l.add(

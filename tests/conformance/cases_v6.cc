@@ -17,6 +17,12 @@ void ipip(CaseList& l) {
   l.add("6 in 4: data", in(tcp(vip, {}, {.flags = 0x18})), expect(tcp(vip, {.hop_limit = 63}, {.flags = 0x18})));
   l.add("6 in 4: DSCP, ECN and flow label", in(tcp(vip, {.tos = 0xb9, .label = 0xabcde})),
         expect(tcp(vip, {.tos = 0xb9, .hop_limit = 63, .label = 0xabcde}), 0xb9));
+  for (const uint8_t tos : Octets{0x01, 0x02, 0x03, 0x28, 0xb8, 0xff}) {
+    const auto with = [tos](uint8_t hops, std::string_view to) { return tcp(to, {.tos = tos, .hop_limit = hops}); };
+    l.add("6 in 4: DSCP and ECN " + std::to_string(tos), in(with(64, vip)), expect(with(63, vip), tos));
+    l.add("6 in 6: DSCP and ECN " + std::to_string(tos), in(with(64, "2001:db8::16")),
+          forwarded(tunnel6(to_b12(), with(63, "2001:db8::16"), 0x637cd, tos), kLan, "web6", "p6/b12"));
+  }
   l.add("6 in 4: hop limit 2", in(tcp(vip, {.hop_limit = 2})), expect(tcp(vip, {.hop_limit = 1})));
   l.add("6 in 4: hop limit 255", in(tcp(vip, {.hop_limit = 255})), expect(tcp(vip, {.hop_limit = 254})));
   l.add("6 in 4: padding is cut", in(tcp(vip)).padding(9), expect(tcp(vip, {.hop_limit = 63})));

@@ -51,11 +51,16 @@ enum class Punts {
 struct Expect {
   Verdict verdict = Verdict::kNone;
   bool owned = false;                 // of a punt
-  Drop reason = LB_DROP_BadIpHeader;  // of a drop; of an answer: why there is one
-  packet::Packet out;                 // of a forward, of an answer: the frame as it leaves
-  uint16_t egress = 0;                // of a forward, of an answer
-  std::string service;                // of a forward
-  std::string backend;                // of a forward, "pool/name"
+  Drop reason = LB_DROP_BadIpHeader;  // of a drop
+  // The frames that leave, in this order: of a forward one, or the pieces that a packet which did not fit was split
+  // into; of an answer that alone.
+  std::vector<packet::Packet> out;
+  uint16_t egress = 0;    // of a forward or an answer
+  std::string service;    // of a forward
+  std::string backend;    // of a forward, "pool/name"
+  bool is_error = false;  // of a forward: an ICMP error, which went to the backend of the flow that it quotes
+  // What becomes of the fragments that were held until this frame came, in this order; their frames leave behind `out`.
+  std::vector<Expect> released;
 };
 struct Step {
   packet::Packet in;
@@ -70,9 +75,11 @@ struct Case {
 
 // What became of one frame. A runner that sees only counters derives the verdict from their differences.
 struct StepOutcome {
-  Verdict verdict = Verdict::kNone;
+  Verdict verdict = Verdict::kNone;  // kForward of a frame that was split, too
   Drop reason = LB_DROP_BadIpHeader;
-  packet::Bytes frame;  // forwarded, answered: as it left; punted: as the kernel gets it
+  // Forwarded or answered: as it left, in pieces when it was split; then the held fragments that it released. Punted:
+  // as the kernel gets it. Else none.
+  std::vector<packet::Bytes> frames;
   uint16_t egress = 0;
 };
 struct Outcome {
@@ -87,8 +94,6 @@ class Runner {
   virtual ~Runner() = default;
   virtual std::string name() const = 0;
   virtual Punts punts() const = 0;
-  // False: what a case expects to be answered is expected to be dropped for its reason.
-  virtual bool answers() const { return true; }
   // Not empty: why this engine cannot be brought into the situation of that case (another headroom, say).
   virtual std::string why_not(const Case&) const { return {}; }
   virtual Outcome run(const Case& c) = 0;
@@ -99,18 +104,22 @@ std::vector<Case> cases_v6();
 std::vector<Case> cases_bad();
 std::vector<Case> cases_edge();
 std::vector<Case> cases_answer();
+std::vector<Case> cases_icmp();
 std::vector<Case> all_cases();
+std::vector<Case> cases_oracle();  // those that tests/oracle makes; aborts with a sentence when they are not there
 
 // Expectations in the words of the cases.
 Expect forwarded(packet::Packet out, uint16_t egress, std::string service, std::string backend);
+Expect split(std::vector<packet::Packet> pieces, uint16_t egress, std::string service, std::string backend);
+Expect answered(packet::Packet out);  // out of the port it came in by
+Expect held();                        // a fragment that waits for its first one
 Expect dropped(Drop reason);
-Expect answered(packet::Packet out, Drop reason);  // out of wan
-Expect punted();                                   // not owned: unchanged to the kernel
-Expect punted_owned();                             // owned, but the kernel's
+Expect punted();        // not owned: unchanged to the kernel
+Expect punted_owned();  // owned, but the kernel's
 
 // GoogleTest expectations: every frame's verdict, reason, bytes and egress; counters of the whole case, of its services
-// and backends; rx = forwarded + answered + punted + drops.
-void check(const Case& c, const Outcome& found, const Runner& runner);
+// and backends; rx = forwarded + punted + drops.
+void check(const Case& c, const Outcome& found, Punts punts);
 
 // Registers one test a case, <runner>.<case name>. Call before RUN_ALL_TESTS(); the runner outlives it.
 void register_tests(Runner& runner);

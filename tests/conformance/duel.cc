@@ -6,50 +6,38 @@
 #include <cstring>
 
 #include "dataplane/model/counters.h"
-#include "dataplane/net/rules.h"
 #include "dataplane/stages/count.h"
+#include "tests/conformance/exception_part.h"
 
 namespace lb::conformance {
 namespace {
 
 constexpr uint64_t kStart = 50'000'000;
 constexpr uint32_t kLines = 8;  // of each table: few, so that flows are evicted all the time
+constexpr stages::FragmentOptions kFragments = {.datagrams = 16, .held = 12, .held_bytes = 2048, .held_each = 4};
 
 std::string name_of(const StepOutcome& o) {
   if (o.verdict == Verdict::kForward) return "forwarded by port " + std::to_string(o.egress);
   if (o.verdict == Verdict::kPunt) return "punted";
+  if (o.verdict == Verdict::kAnswer) return "answered";
+  if (o.verdict == Verdict::kHold) return "held";
   if (o.verdict != Verdict::kDrop) return "no verdict";
   const auto id = static_cast<lb_counter>(o.reason);
   return id < LB_COUNT_MAX ? "dropped " + std::string(model::counter(id).name) : "dropped, reason unknown";
 }
 
-StepOutcome outcome_of(const XdpRun& r) {
-  StepOutcome o{.verdict = Verdict::kNone, .frame = r.frame};
-  if (r.decision.verdict == LB_XDP_FORWARDED) {
-    o.verdict = Verdict::kForward;
-    o.egress = static_cast<uint16_t>(r.decision.egress);
-  } else if (r.decision.verdict == LB_XDP_PUNTED) {
-    o.verdict = Verdict::kPunt;
-  } else if (r.decision.verdict == LB_XDP_DROPPED) {
-    o.verdict = Verdict::kDrop;
-    o.reason = static_cast<Drop>(r.decision.reason);
-  }
-  return o;
-}
-
 std::string compare_outcomes(const StepOutcome& pipeline, const StepOutcome& program) {
   if (name_of(pipeline) != name_of(program)) return "pipeline: " + name_of(pipeline) + ", program: " + name_of(program);
-  if (pipeline.verdict == Verdict::kDrop) return {};  // its bytes are nobody's any more
-  return packet::difference(pipeline.frame, program.frame);
+  if (pipeline.frames.size() != program.frames.size())
+    return "frames out: " + std::to_string(pipeline.frames.size()) + " and " + std::to_string(program.frames.size());
+  for (size_t i = 0; i < pipeline.frames.size(); i++)
+    if (std::string d = packet::difference(pipeline.frames[i], program.frames[i]); !d.empty()) return d;
+  return {};
 }
 
 uint32_t action_of(const StepOutcome& o) {
   if (o.verdict == Verdict::kForward) return o.egress == kWan ? XDP_TX : XDP_REDIRECT;
   return o.verdict == Verdict::kPunt ? XDP_PASS : XDP_DROP;
-}
-
-StepOutcome outcome_of(LoneFrame& f) {
-  return {f.batch().verdict[0], static_cast<Drop>(f.batch().reason[0]), f.bytes(), f.batch().egress[0]};
 }
 
 std::string compare(const char* what, const stages::FlowTable& pipeline, const stages::FlowTable& program) {
@@ -87,10 +75,12 @@ void Duel::restart() {
   for (uint32_t w = 0; w < 2; w++) memory_[w] = property::TableMemory(kLines);
   stages::FlowTable former_table = memory_[2].view();
   former_table.former = true;
-  plain_ = std::make_unique<Worker>(memory_[0].view(), std::vector{memory_[1].view(), former_table});
-  exception_ = std::make_unique<Worker>(memory_[1].view(), std::vector{memory_[0].view(), former_table});
-  sweep_ = std::make_unique<Worker>(rig_.table(0), std::vector<stages::FlowTable>{});
-  far_end_ = std::make_unique<Worker>(rig_.table(1), std::vector{rig_.table(0), rig_.former()});
+  plain_ = std::make_unique<LoneWorker>(memory_[0].view(), std::vector{memory_[1].view(), former_table});
+  plain_->be_the_program();
+  exception_ =
+      std::make_unique<LoneWorker>(memory_[1].view(), std::vector{memory_[0].view(), former_table}, kFragments);
+  sweep_ = std::make_unique<LoneWorker>(rig_.table(0), std::vector<stages::FlowTable>{});
+  far_end_ = std::make_unique<LoneWorker>(rig_.table(1), std::vector{rig_.table(0), rig_.former()}, kFragments);
   now_ms_ = kStart;
   rig_.set_start(now_ms_);
   tick();
@@ -106,7 +96,7 @@ void Duel::keep_former() {
 void Duel::tick() {
   rig_.set_clock(now_ms_);
   memory_[2].heartbeat.now_ms = rig_.former().heartbeat->now_ms = now_ms_;
-  for (Worker* w : {plain_.get(), exception_.get(), sweep_.get(), far_end_.get()}) w->flows.tick(now_ms_, nullptr);
+  for (LoneWorker* w : {plain_.get(), exception_.get(), sweep_.get(), far_end_.get()}) w->tick(now_ms_);
 }
 
 std::string Duel::play(const Event& e) {
@@ -128,6 +118,7 @@ std::string Duel::play(const Event& e) {
     case Event::Kind::kEgress:
       has_egress_ = e.value != 0;
       rig_.set_egress(kLan, has_egress_);
+      plain_->set_egress(kLan, has_egress_);
       break;
     case Event::Kind::kExceptionPath:
       has_exception_path_ = e.value != 0;
@@ -137,65 +128,36 @@ std::string Duel::play(const Event& e) {
   return compare_tables();
 }
 
-// By the bytes alone: IPv4 with options, and whole IPv6 packets with an extension header, to an address of ours.
-bool Duel::belongs_to_exception_path(const packet::Bytes& f) const {
-  const packet::Bytes mac = packet::mac_bytes(packet::kPortMac);
-  if (f.size() < 14 || !std::equal(mac.begin(), mac.end(), f.begin())) return false;
-  const auto number = [&f](size_t at) { return static_cast<uint32_t>(f[at] << 8 | f[at + 1]); };
-  size_t at = 14;
-  for (int tags = 0; tags < 2 && (number(at - 2) == 0x8100 || number(at - 2) == 0x88a8); tags++)
-    if ((at += 4) > f.size()) return false;
-  lb_addr dst{};
-  if (number(at - 2) == 0x0800) {
-    if (f.size() < at + 20 || f[at] >> 4 != 4 || (f[at] & 15) <= 5) return false;
-    dst.b[10] = dst.b[11] = 0xff;
-    std::memcpy(dst.b + 12, &f[at + 16], 4);
-  } else {
-    if (number(at - 2) != 0x86dd || f.size() < at + 40 || f[at] >> 4 != 6) return false;
-    if (f.size() < at + 40 + number(at + 4)) return false;
-    constexpr uint8_t kExtensions[] = {0, 43, 44, 51, 60, 135};
-    if (std::ranges::find(kExtensions, f[at + 6]) == std::end(kExtensions)) return false;
-    std::memcpy(dst.b, &f[at + 24], 16);
-    if (net::Address(dst).is_ipv4()) return false;
-  }
-  return owned_.contains(net::Address(dst));
+// What the program leaves to the exception path before it looks for a flow.
+bool Duel::is_handed_out(const packet::Bytes& frame) {
+  if (is_for_exception_path(frame, owned_)) return true;
+  LoneFrame probe(frame, {});
+  stages::Batch& b = probe.batch();
+  stages::run(b, *snapshot_, nullptr);
+  if (b.verdict[0] != Verdict::kDrop || b.reason[0] != LB_DROP_NoListener) return false;
+  return (snapshot_->addresses[b.meta[0].address].flags & LB_ADDR_REJECT) != 0;
 }
 
-StepOutcome Duel::run_plain(const packet::Bytes& frame) {
-  LoneFrame lone(frame, kHeadroom);
-  stages::Batch& b = lone.batch();
-  stages::run(b, *snapshot_, &plain_->flows);
-  if (b.verdict[0] == Verdict::kForward && b.egress[0] == kLan && !has_egress_) b.drop(0, LB_DROP_TxFull);
-  stages::count(b, 1, frame.size(), plain_->state);
-  return outcome_of(lone);
-}
-
-StepOutcome Duel::run_exception(const packet::Bytes& frame, Worker& worker) {
-  LoneFrame lone(frame, kHeadroom);
-  stages::run(lone.batch(), *snapshot_, &worker.flows);
-  stages::count_verdicts(lone.batch(), 1, worker.state);
-  stages::bump(worker.state.counters[LB_COUNT_HandedIn], 1);
-  return outcome_of(lone);
+StepOutcome Duel::run_exception(const packet::Bytes& frame, LoneWorker& worker) {
+  stages::bump(worker.state().counters[LB_COUNT_HandedIn], 1);
+  return worker.run(frame, *snapshot_, {});
 }
 
 std::string Duel::play_frame(const packet::Bytes& frame) {
   const XdpRun r = rig_.run(frame);
   StepOutcome pipeline, program = outcome_of(r);
-  if (!belongs_to_exception_path(frame)) {
-    pipeline = run_plain(frame);
-  } else {
-    uint64_t* const counters = plain_->state.counters;
-    stages::bump(counters[LB_COUNT_RxPackets], 1);
-    stages::bump(counters[LB_COUNT_RxBytes], frame.size());
-    if (has_exception_path_) {
-      if (r.decision.verdict != LB_XDP_HANDED_OUT || r.action != XDP_REDIRECT) return "it was not handed out";
-      stages::bump(counters[LB_COUNT_HandedOut], 1);
-      pipeline = run_exception(frame, *exception_);
-      program = run_exception(r.frame, *far_end_);
-    } else {
-      stages::bump(counters[LB_COUNT_NoExceptionPath], 1);
-      pipeline = {.verdict = Verdict::kDrop, .reason = LB_DROP_NoExceptionPath, .frame = {}};
-    }
+  uint64_t* const counters = plain_->state().counters;
+  stages::bump(counters[LB_COUNT_RxPackets], 1);
+  stages::bump(counters[LB_COUNT_RxBytes], frame.size());
+  if (!is_handed_out(frame)) pipeline = plain_->run(frame, *snapshot_, {});
+  if (pipeline.verdict == Verdict::kNone && has_exception_path_) {
+    if (r.decision.verdict != LB_XDP_HANDED_OUT || r.action != XDP_REDIRECT) return "it was not handed out";
+    stages::bump(counters[LB_COUNT_HandedOut], 1);
+    pipeline = run_exception(frame, *exception_);
+    program = run_exception(r.frame, *far_end_);
+  } else if (pipeline.verdict == Verdict::kNone) {
+    stages::bump(counters[LB_COUNT_NoExceptionPath], 1);
+    pipeline = {.verdict = Verdict::kDrop, .reason = LB_DROP_NoExceptionPath, .frames = {}};
   }
   for (std::string different : {compare_outcomes(pipeline, program), compare_counters(), compare_tables()})
     if (!different.empty()) return different;
@@ -206,8 +168,8 @@ std::string Duel::play_frame(const packet::Bytes& frame) {
 
 std::string Duel::compare_counters() {
   for (size_t i = 0; i < LB_COUNT_MAX; i++) {
-    const uint64_t want[] = {plain_->state.counters[i], exception_->state.counters[i]};
-    const uint64_t got[] = {rig_.maps().workers()[0].counters[i], far_end_->state.counters[i]};
+    const uint64_t want[] = {plain_->state().counters[i], exception_->state().counters[i]};
+    const uint64_t got[] = {rig_.maps().workers()[0].counters[i], far_end_->state().counters[i]};
     for (size_t w = 0; w < 2; w++)
       if (want[w] != got[w])
         return "counter " + std::string(model::counter(static_cast<lb_counter>(i)).name) + " of " +
@@ -222,9 +184,15 @@ std::string Duel::compare_tables() {
   return one.empty() ? compare("the exception path", memory_[1].view(), rig_.table(1)) : one;
 }
 
+std::array<uint64_t, LB_COUNT_MAX> Duel::counters() {
+  std::array<uint64_t, LB_COUNT_MAX> sum = rig_.counters();
+  for (size_t i = 0; i < sum.size(); i++) sum[i] += far_end_->state().counters[i];
+  return sum;
+}
+
 std::string Duel::compare_traffic() {
-  const std::string one = compare("service", plain_->state.services, rig_.services());
-  return one.empty() ? compare("backend", plain_->state.backends, rig_.backends()) : one;
+  const std::string one = compare("service", plain_->state().services, rig_.services());
+  return one.empty() ? compare("backend", plain_->state().backends, rig_.backends()) : one;
 }
 
 }  // namespace lb::conformance

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/conformance/lone_worker.h"
 #include "tests/conformance/xdp_rig.h"
 #include "tests/property/table_memory.h"
 
@@ -41,30 +42,22 @@ class Duel {
   // Of services and backends since restart(), which play() does not look at.
   std::string compare_traffic();
 
-  std::array<uint64_t, LB_COUNT_MAX> counters() { return rig_.counters(); }
+  // Of the program and of the exception path behind it, since restart().
+  std::array<uint64_t, LB_COUNT_MAX> counters();
 
  private:
-  struct Worker {
-    Worker(const stages::FlowTable& own, std::vector<stages::FlowTable> others)
-        : others_(std::move(others)), flows(own, others_, state.counters) {}
-    std::vector<stages::FlowTable> others_;
-    stages::WorkerState state;
-    stages::FlowTracker flows;
-  };
-
-  bool belongs_to_exception_path(const packet::Bytes& frame) const;
   void tick();
   std::string play_frame(const packet::Bytes& frame);
-  StepOutcome run_plain(const packet::Bytes& frame);
-  StepOutcome run_exception(const packet::Bytes& frame, Worker& worker);
+  bool is_handed_out(const packet::Bytes& frame);
+  StepOutcome run_exception(const packet::Bytes& frame, LoneWorker& worker);
   std::string compare_counters();
   std::string compare_tables();
 
   std::vector<std::shared_ptr<const model::Snapshot>> snapshots_;
   XdpRig rig_;
-  std::array<property::TableMemory, 3> memory_;  // both workers' and the former one's
-  std::unique_ptr<Worker> plain_, exception_;    // the pipeline's
-  std::unique_ptr<Worker> sweep_, far_end_;      // over the program's tables: lbd's sweep, and its exception path
+  std::array<property::TableMemory, 3> memory_;    // both workers' and the former one's
+  std::unique_ptr<LoneWorker> plain_, exception_;  // the pipeline's
+  std::unique_ptr<LoneWorker> sweep_, far_end_;    // over the program's tables: lbd's sweep, and its exception path
   std::shared_ptr<const model::Snapshot> snapshot_;
   std::set<net::Address> owned_;
   uint64_t now_ms_ = 0;

@@ -101,13 +101,14 @@ Events::Events(uint64_t seed, size_t worlds, bool is_calm)
       worlds_(worlds),
       is_calm_(is_calm),
       forwarded_(property::seeds(Verdict::kForward)),
-      all_(property::seeds(Verdict::kNone)) {}
+      all_(property::seeds(Verdict::kNone)),
+      edge_frames_(random_, kClients, is_calm ? kCalmPorts : kPorts) {}
 
 packet::Packet Events::headers(bool ipv6, const char* to) {
   packet::Packet p = packet::eth();
   for (uint64_t tags = pick(random_, 8) == 0 ? 1 + pick(random_, 2) : 0; tags > 0; tags--)
     p.vlan(static_cast<uint16_t>(pick(random_, 4096)), pick(random_, 2) == 0 ? 0x8100 : 0x88a8);
-  const std::string client = std::to_string(1 + pick(random_, 3));
+  const std::string client = std::to_string(1 + pick(random_, kClients));
   const auto hops = static_cast<uint8_t>(pick(random_, 40) == 0 ? pick(random_, 3) : 64);
   const auto tos = static_cast<uint8_t>(pick(random_, 4) == 0 ? random_() : 0);
   if (ipv6) {
@@ -118,6 +119,7 @@ packet::Packet Events::headers(bool ipv6, const char* to) {
     p.ip4("198.51.100." + client, to,
           {.tos = tos,
            .ttl = hops,
+           .df = pick(random_, 2) == 0,
            .options = packet::Bytes(pick(random_, 12) == 0 ? 4 * (1 + pick(random_, 10)) : 0, 1)});
   }
   return p;
@@ -142,7 +144,7 @@ packet::Bytes Events::flow_frame() {
   packet::Packet p = headers(ipv6, ipv6 ? to.ipv6 : to.ipv4);
   // Some of a flood, none of which comes twice.
   const bool floods = !is_calm_ && pick(random_, 5) == 0;
-  const auto sport = static_cast<uint16_t>(floods ? random_() : 1024 + pick(random_, is_calm_ ? 4 : 40));
+  const auto sport = static_cast<uint16_t>(floods ? random_() : 1024 + pick(random_, is_calm_ ? kCalmPorts : kPorts));
   if (to.udp)
     p.udp(sport, to.port);
   else
@@ -153,10 +155,11 @@ packet::Bytes Events::flow_frame() {
 }
 
 packet::Bytes Events::next_frame() {
-  const uint64_t kind = pick(random_, 10);
-  packet::Bytes f = kind < 6   ? flow_frame()
-                    : kind < 9 ? forwarded_[pick(random_, forwarded_.size())]
-                               : all_[pick(random_, all_.size())];
+  const uint64_t kind = pick(random_, 13);
+  packet::Bytes f = kind < 6    ? flow_frame()
+                    : kind < 9  ? edge_frames_.next()
+                    : kind < 12 ? forwarded_[pick(random_, forwarded_.size())]
+                                : all_[pick(random_, all_.size())];
   if (pick(random_, 10) < (is_calm_ ? 2 : 8)) f = property::mutate(std::move(f), random_);
   f.resize(std::clamp<size_t>(f.size(), kLeastXdpFrame, kMostBytes));
   return f;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/conformance/duel.h"
+#include "tests/conformance/edge_frames.h"
 
 namespace lb::conformance {
 
@@ -23,10 +24,13 @@ class Events {
   packet::Bytes flow_frame();
   packet::Bytes next_frame();
 
+  static constexpr uint64_t kClients = 3, kCalmPorts = 4, kPorts = 40;
+
   std::mt19937_64 random_;
   size_t worlds_;
   bool is_calm_;  // mostly flows that go on; else mostly noise
   std::vector<packet::Bytes> forwarded_, all_;
+  EdgeFrames edge_frames_;
 };
 
 }  // namespace lb::conformance

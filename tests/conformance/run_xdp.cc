@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "dataplane/stages/count.h"
+#include "tests/conformance/lone_worker.h"
 #include "tests/conformance/xdp_rig.h"
 
 namespace lb::conformance {
@@ -14,7 +15,6 @@ class XdpRunner : public Runner {
  public:
   std::string name() const override { return "XdpProgram"; }
   Punts punts() const override { return Punts::kTwin; }
-  bool answers() const override { return false; }
   std::string why_not(const Case& c) const override {
     if (std::string why = why_no_xdp(); !why.empty()) return why;
     if (c.headroom != kHeadroom) return "how much room is in front of a frame is the driver's matter";
@@ -32,29 +32,16 @@ class XdpRunner : public Runner {
       rig_->publish(snapshot_);
     }
     rig_->clear();
-    exception_ = std::make_unique<stages::WorkerState>();
-    stages::FlowTracker flows(rig_->table(1), {}, exception_->counters);
-    flows.tick(1'000'000, nullptr);
+    exception_ = std::make_unique<LoneWorker>(rig_->table(1), std::vector{rig_->table(0)});
+    exception_->tick(1'000'000);
     rig_->set_clock(1'000'000);
     Outcome out;
-    for (const Step& step : c.steps) out.steps.push_back(run_step(step.in.bytes(), *snapshot_, flows));
+    for (const Step& step : c.steps) out.steps.push_back(run_step(step.in.bytes(), *snapshot_));
     merge(out);
     return out;
   }
 
  private:
-  static Verdict verdict_of(uint32_t verdict) {
-    switch (verdict) {
-      case LB_XDP_FORWARDED:
-        return Verdict::kForward;
-      case LB_XDP_PUNTED:
-        return Verdict::kPunt;
-      case LB_XDP_DROPPED:
-        return Verdict::kDrop;
-      default:
-        return Verdict::kNone;
-    }
-  }
   static void expect_action(const XdpRun& r) {
     const uint32_t sent = r.decision.egress == kWan ? XDP_TX : XDP_REDIRECT;
     const uint32_t want = r.decision.verdict == LB_XDP_FORWARDED    ? sent
@@ -64,24 +51,16 @@ class XdpRunner : public Runner {
     EXPECT_EQ(want, r.action);
   }
 
-  StepOutcome run_step(const packet::Bytes& frame, const model::Snapshot& snapshot, stages::FlowTracker& flows) {
-    const XdpRun r = rig_->run(frame);
+  StepOutcome run_step(const packet::Bytes& frame, const model::Snapshot& snapshot) {
+    XdpRun r = rig_->run(frame);
     expect_action(r);
     EXPECT_EQ(r.decision.generation, net::raw(snapshot.generation));
-    if (r.decision.verdict != LB_XDP_HANDED_OUT)
-      return {.verdict = verdict_of(r.decision.verdict),
-              .reason = static_cast<Drop>(r.decision.reason),
-              .frame = r.frame,
-              .egress = static_cast<uint16_t>(r.decision.egress)};
-    EXPECT_EQ(packet::difference(frame, r.frame), "") << "handed out, but not as it came";
-    LoneFrame lone(r.frame, kHeadroom);
-    stages::run(lone.batch(), snapshot, &flows);
-    stages::count_verdicts(lone.batch(), 1, *exception_);
-    stages::bump(exception_->counters[LB_COUNT_HandedIn], 1);
-    return {.verdict = lone.batch().verdict[0],
-            .reason = static_cast<Drop>(lone.batch().reason[0]),
-            .frame = lone.bytes(),
-            .egress = lone.batch().egress[0]};
+    if (r.decision.verdict == LB_XDP_HANDED_OUT) {
+      EXPECT_EQ(packet::difference(frame, r.frame), "") << "handed out, but not as it came";
+      stages::bump(exception_->state().counters[LB_COUNT_HandedIn], 1);
+      return exception_->run(r.frame, snapshot, {});
+    }
+    return outcome_of(r);
   }
 
   // Both sides of the exception path as one engine: what was handed out came in again.
@@ -89,11 +68,11 @@ class XdpRunner : public Runner {
     out.counters = rig_->counters();
     out.services = rig_->services();
     out.backends = rig_->backends();
-    EXPECT_EQ(out.counters[LB_COUNT_HandedOut], stages::peek(exception_->counters[LB_COUNT_HandedIn]));
-    for (size_t i = 0; i < LB_COUNT_MAX; i++) out.counters[i] += stages::peek(exception_->counters[i]);
+    EXPECT_EQ(out.counters[LB_COUNT_HandedOut], stages::peek(exception_->state().counters[LB_COUNT_HandedIn]));
+    for (size_t i = 0; i < LB_COUNT_MAX; i++) out.counters[i] += stages::peek(exception_->state().counters[i]);
     out.counters[LB_COUNT_HandedOut] = out.counters[LB_COUNT_HandedIn] = 0;
-    add(out.services, exception_->services);
-    add(out.backends, exception_->backends);
+    add(out.services, exception_->state().services);
+    add(out.backends, exception_->state().backends);
   }
   static void add(std::vector<lb_traffic>& to, const std::vector<lb_traffic>& more) {
     for (size_t i = 0; i < to.size() && i < more.size(); i++) {
@@ -105,7 +84,7 @@ class XdpRunner : public Runner {
   std::unique_ptr<XdpRig> rig_;
   const World* world_ = nullptr;  // that was published last
   std::shared_ptr<const model::Snapshot> snapshot_;
-  std::unique_ptr<stages::WorkerState> exception_;
+  std::unique_ptr<LoneWorker> exception_;
 };
 
 // Every packet's path is among what the verifier walks: a jump here is a program that some kernel may refuse, or a slow

@@ -81,7 +81,8 @@ World make_edge() {
 
   add_service(w, "web", {"192.0.2.10:80/tcp", "192.0.2.10:53/udp", "[2001:db8::10]:80/tcp", "[2001:db8::10]:53/udp"},
               "p4");
-  add_service(w, "web6", {"192.0.2.16:80/tcp", "[2001:db8::16]:80/tcp", "[2001:db8::16]:53/udp"}, "p6");
+  add_service(w, "web6", {"192.0.2.16:80/tcp", "192.0.2.16:53/udp", "[2001:db8::16]:80/tcp", "[2001:db8::16]:53/udp"},
+              "p6");
   add_service(w, "direct4", {"192.0.2.20:80/tcp", "192.0.2.20:53/udp"}, "p4", Forward::kDsr);
   add_service(w, "direct6", {"[2001:db8::20]:80/tcp", "[2001:db8::20]:53/udp"}, "p6", Forward::kDsr);
   add_service(w, "back", {"192.0.2.21:80/tcp"}, "hairpin", Forward::kDsr);

@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "xdp/flow_log.h"
+
 namespace lb::conformance {
 namespace {
 
@@ -56,6 +58,21 @@ void zero(std::span<T> s) {
 
 }  // namespace
 
+StepOutcome outcome_of(const XdpRun& r) {
+  StepOutcome o;
+  if (r.decision.verdict == LB_XDP_FORWARDED) {
+    o.verdict = Verdict::kForward;
+    o.egress = static_cast<uint16_t>(r.decision.egress);
+  } else if (r.decision.verdict == LB_XDP_PUNTED) {
+    o.verdict = Verdict::kPunt;
+  } else if (r.decision.verdict == LB_XDP_DROPPED) {
+    o.verdict = Verdict::kDrop;
+    o.reason = static_cast<Drop>(r.decision.reason);
+  }
+  if (o.verdict == Verdict::kForward || o.verdict == Verdict::kPunt) o.frames.push_back(r.frame);
+  return o;
+}
+
 std::string why_no_xdp() {
   return geteuid() == 0 ? "" : "loading BPF programs needs root";
 }
@@ -76,6 +93,7 @@ void XdpRig::publish(std::shared_ptr<const model::Snapshot> snapshot) {
 void XdpRig::clear() {
   zero(maps_.flows());
   zero(maps_.flow_records());
+  zero(maps_.flow_log());
   zero(maps_.former_flows());
   zero(maps_.workers());
   zero(maps_.service_traffic());
@@ -108,7 +126,12 @@ XdpRun XdpRig::run(const packet::Bytes& frame) {
   r.frame.resize(opts.data_size_out);
   r.action = opts.retval;
   r.decision = maps_.decision();
+  if (!shape_.keeps_log) take_records();
   return r;
+}
+
+void XdpRig::take_records() {
+  for (uint32_t q = 0; q < shape_.queues && shape_.lines != 0; q++) xdp::drain_log(log(q), table(q));
 }
 
 stages::FlowTable XdpRig::table(uint32_t worker) {
@@ -149,18 +172,6 @@ std::vector<lb_traffic> XdpRig::services() {
 }
 std::vector<lb_traffic> XdpRig::backends() {
   return traffic(maps_.backend_traffic());
-}
-
-LoneFrame::LoneFrame(const packet::Bytes& frame, uint16_t headroom)
-    : buffer_(std::make_unique<uint8_t[]>(headroom + frame.size())) {
-  std::memcpy(buffer_.get() + headroom, frame.data(), frame.size());
-  const packet::Bytes mac = packet::mac_bytes(packet::kPortMac);
-  std::copy(mac.begin(), mac.end(), batch_->port_mac.begin());
-  batch_->exception_path = true;
-  batch_->data[0] = buffer_.get() + headroom;
-  batch_->length[0] = static_cast<uint16_t>(frame.size());
-  batch_->headroom[0] = headroom;
-  batch_->start(1);
 }
 
 }  // namespace lb::conformance

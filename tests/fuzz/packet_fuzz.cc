@@ -1,58 +1,80 @@
-// Any bytes as a frame: no crash, no byte read or written outside the buffer, one verdict, and what is punted
-// unchanged. The first byte chooses headroom and kernel copy; the rest is the frame.
+// Any bytes as frames, one after the other: no crash, no byte read or written outside a buffer, every frame counted
+// under one verdict or held, what is punted unchanged, and valid IPv4 headers on what leaves. The first byte chooses
+// headroom and kernel copy; the rest are the frames, with kBetween between them.
+#include <algorithm>
+#include <array>
 #include <cstdlib>
-#include <cstring>
 
-#include "dataplane/stages/pipeline.h"
-#include "tests/conformance/conformance.h"
+#include "tests/conformance/lone_worker.h"
 #include "tests/property/table_memory.h"
 
 namespace {
 
-using lb::stages::Batch;
-using lb::stages::Verdict;
+using lb::conformance::Arrival;
+using lb::conformance::LoneWorker;
+using lb::conformance::StepOutcome;
+using lb::conformance::Verdict;
+using lb::packet::Bytes;
+
+constexpr std::array<uint8_t, 4> kBetween = {0xfe, 0xed, 0xfa, 0xce};
+constexpr size_t kMostFrames = 16, kMostBytes = 9216;
 
 void require(bool fine) {
   if (!fine) std::abort();
 }
 
-void check(const Batch& b, const uint8_t* frame, size_t size, const uint8_t* start, const uint8_t* end) {
-  require(b.live == 0 && b.verdict[0] != Verdict::kNone);
-  if (b.verdict[0] == Verdict::kPunt)
-    require(b.length[0] == size && (size == 0 || std::memcmp(b.data[0], frame, size) == 0));
-  if (b.verdict[0] == Verdict::kForward || b.verdict[0] == Verdict::kAnswer)
-    require(b.data[0] >= start && b.data[0] + b.length[0] <= end && b.headroom[0] == b.data[0] - start);
-  if (b.verdict[0] == Verdict::kDrop)
-    require(b.reason[0] >= static_cast<uint8_t>(LB_DROP_FIRST) && b.reason[0] <= static_cast<uint8_t>(LB_DROP_LAST));
+std::vector<Bytes> split_input(const uint8_t* input, size_t size) {
+  std::vector<Bytes> frames;
+  const uint8_t* const end = input + size;
+  for (const uint8_t* at = input;; at += kBetween.size()) {
+    const uint8_t* const next = std::search(at, end, kBetween.begin(), kBetween.end());
+    frames.emplace_back(at, next);
+    if (next == end || frames.size() == kMostFrames) return frames;
+    at = next;
+  }
+}
+
+void check(const StepOutcome& out, const Bytes& in) {
+  require(out.verdict != Verdict::kNone && out.verdict != Verdict::kSplit);
+  if (out.verdict == Verdict::kPunt) return require(out.frames.size() >= 1 && out.frames[0] == in);
+  if (out.verdict == Verdict::kDrop) require(out.reason >= LB_DROP_FIRST && out.reason <= LB_DROP_LAST);
+  if (out.verdict != Verdict::kForward && out.verdict != Verdict::kAnswer) return;
+  require(!out.frames.empty());
+  for (const Bytes& f : out.frames) {
+    require(f.size() >= 14 + 20);
+    if (f[12] != 0x08 || f[13] != 0x00) continue;
+    const size_t header = (f[14] & 15u) * 4u;
+    require(f.size() >= 14 + header && lb::packet::checksum(std::span(f).subspan(14, header)) == 0);
+  }
+}
+
+void check_balance(const uint64_t* counters, uint64_t frames) {
+  uint64_t verdicts =
+      counters[LB_COUNT_Forwarded] + counters[LB_COUNT_Answered] + counters[LB_COUNT_Punted] + counters[LB_COUNT_Held];
+  for (size_t d = LB_DROP_FIRST; d <= LB_DROP_LAST; d++) verdicts += counters[d];
+  require(verdicts == frames);
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   static const auto snapshot = lb::conformance::compile(lb::conformance::edge());
-  // Kept from frame to frame, and so small that they push each other out.
-  static lb::property::TableMemory memory(2);
-  static uint64_t counters[LB_COUNT_MAX];
-  static lb::stages::FlowTracker flows(memory.view(), {}, counters);
-  static uint64_t now_ms = 0;
-  flows.tick(now_ms += 100, nullptr);
-  static lb::stages::Answers answers;
-  answers.tick(now_ms);
-  if (size < 1 || size > 9216) return 0;
-  const uint8_t* frame = input + 1;
-  size--;
-  const auto headroom = static_cast<uint16_t>(input[0] >> 1);
-  const auto buffer = std::make_unique<uint8_t[]>(headroom + size);
-  if (size != 0) std::memcpy(buffer.get() + headroom, frame, size);
-  auto batch = std::make_unique<Batch>();
-  const lb::packet::Bytes mac = lb::packet::mac_bytes(lb::packet::kPortMac);
-  std::copy(mac.begin(), mac.end(), batch->port_mac.begin());
-  batch->kernel_copy = (input[0] & 1) != 0;
-  batch->data[0] = buffer.get() + headroom;
-  batch->length[0] = static_cast<uint16_t>(size);
-  batch->headroom[0] = headroom;
-  batch->start(1);
-  lb::stages::run(*batch, *snapshot, {.flows = &flows, .fragments = nullptr, .answers = &answers});
-  check(*batch, frame, size, buffer.get(), buffer.get() + headroom + size);
+  if (size < 1) return 0;
+  // So small that flows, datagrams and held fragments push each other out.
+  lb::property::TableMemory memory(1);
+  LoneWorker worker(memory.view(), {}, {.datagrams = 8, .held = 4, .held_bytes = 2048, .held_each = 3});
+  const Arrival arrival{.headroom = static_cast<uint16_t>(input[0] >> 1),
+                        .kernel_copy = (input[0] & 1) != 0,
+                        .exception_path = (input[0] & 2) != 0};
+  uint64_t frames = 0, now_ms = 1'000'000;
+  for (const Bytes& frame : split_input(input + 1, size - 1)) {
+    if (frame.size() > kMostBytes) continue;
+    worker.tick(now_ms += 1ull << (frames * 2 % 11));
+    frames++;
+    check(worker.run(frame, *snapshot, arrival), frame);
+    check_balance(worker.state().counters, frames);
+  }
+  worker.tick(now_ms + 10'000);
+  check_balance(worker.state().counters, frames);
   return 0;
 }

@@ -7,6 +7,7 @@
 #include "dataplane/stages/choose.h"
 #include "dataplane/stages/count.h"
 #include "dataplane/stages/flow.h"
+#include "dataplane/stages/fragment.h"
 #include "dataplane/stages/hash.h"
 #include "dataplane/stages/listener.h"
 #include "dataplane/stages/next_hop.h"
@@ -37,8 +38,10 @@ class Way {
       stages::run(b, s, &tracker_);
     } else {
       stages::parse(b, s);
+      stages::follow_first(b, s, nullptr);
       stages::find_listener(b, s);
       stages::hash_flows(b, s);
+      stages::find_quoted(b, s, tracker_);
       stages::find_flows(b, s, tracker_);
       stages::choose(b, s);
       stages::keep_flows(b, s, tracker_);

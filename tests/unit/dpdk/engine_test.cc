@@ -106,6 +106,29 @@ TEST_F(Engine, ExplainSaysWhatThenHappensAndCountsNothing) {
   }
 }
 
+TEST_F(Engine, ExplainTellsWhatIsAnsweredAndWhatIsSplit) {
+  start(1);
+  publish();
+  const auto before = total();
+  for (const bool ipv4 : {true, false}) {
+    model::ExplainRequest request{.proto = net::IpProto::kTcp,
+                                  .source = {must(net::Address::parse(ipv4 ? "198.51.100.7" : "2001:db8:f::7")), 40000},
+                                  .destination = {must(net::Address::parse(ipv4 ? "192.0.2.60" : "2001:db8::60")), 80},
+                                  .size = 9000};
+    const auto e = must(engine_->explain(request));
+    EXPECT_EQ(e.verdict, "answered");
+    EXPECT_EQ(e.reason, "too_big");
+    EXPECT_EQ(e.answer, ipv4 ? "fragmentation needed" : "packet too big");
+    EXPECT_EQ(e.without_df, ipv4 ? "split" : "");
+    ASSERT_TRUE(e.backend);
+    request.size = e.answer_mtu;
+    EXPECT_EQ(must(engine_->explain(request)).verdict, "forwarded") << request.size;
+    request.size++;
+    EXPECT_EQ(must(engine_->explain(request)).verdict, "answered") << request.size;
+  }
+  EXPECT_EQ(total(), before);
+}
+
 // A burst of mutations: bytes flipped, cut, lengthened. Half of the frames start as valid packets to owned addresses.
 packet::Bytes mutate(packet::Bytes frame, std::mt19937& random) {
   const auto below = [&](size_t n) { return n == 0 ? 0 : random() % n; };

@@ -57,7 +57,7 @@ TEST_F(Parse, TellsWhatAnIpv4PacketIs) {
   EXPECT_EQ(24 + 20 + 5, m.ip_length);
   EXPECT_EQ(vip4_, m.address);
   EXPECT_EQ(LB_NO_SERVICE, m.service);
-  EXPECT_FALSE(m.fragment);
+  EXPECT_EQ(0, m.fragment);
 }
 
 TEST_F(Parse, TellsWhatAnIpv6PacketBehindTagsAndExtensionsIs) {
@@ -80,13 +80,13 @@ TEST_F(Parse, ForgetsThePacketThatWasInTheSlotBefore) {
   f.batch.meta[0].sport = f.batch.meta[0].dport = 0x5555;
   f.batch.meta[0].backend = 7;
   f.batch.meta[0].service = 3;
-  f.batch.meta[0].fragment = true;
+  f.batch.meta[0].fragment = kLaterFragment;
   parse(f.batch, s_.get());
   EXPECT_EQ(0, f.batch.meta[0].sport);
   EXPECT_EQ(0, f.batch.meta[0].dport);
   EXPECT_EQ(0, f.batch.meta[0].backend);
   EXPECT_EQ(LB_NO_SERVICE, f.batch.meta[0].service);
-  EXPECT_FALSE(f.batch.meta[0].fragment);
+  EXPECT_EQ(0, f.batch.meta[0].fragment);
 }
 
 TEST_F(Parse, JudgesEachPacketOfABatchByItself) {
@@ -163,11 +163,85 @@ TEST_F(Parse, ReadsNothingBehindTheFrame) {  // the buffers end there: AddressSa
 TEST_F(Parse, ToldReasonsFollowTheDocumentedOrder) {
   // Each packet has every fault of those behind it too.
   const packet::Ip4 all{.mf = true, .version_ihl = 0x55, .csum = 1};
-  expect_drop(eth().ip4("127.0.0.1", kVip4, all).payload_size(2).bytes(), LB_DROP_BadIpHeader);
-  expect_drop(eth().ip4("127.0.0.1", kVip4, {.mf = true, .csum = 1}).payload_size(2).bytes(), LB_DROP_BadIpChecksum);
-  expect_drop(eth().ip4("127.0.0.1", kVip4, {.mf = true}).payload_size(2).bytes(), LB_DROP_BadSource);
-  expect_drop(eth().ip4(kClient4, kVip4, {.mf = true, .proto = 6}).payload_size(2).bytes(), LB_DROP_FragmentUnmatched);
+  expect_drop(eth().ip4("127.0.0.1", kVip4, all).payload_size(8).bytes(), LB_DROP_BadIpHeader);
+  expect_drop(eth().ip4("127.0.0.1", kVip4, {.mf = true, .csum = 1}).payload_size(8).bytes(), LB_DROP_BadIpChecksum);
+  expect_drop(eth().ip4("127.0.0.1", kVip4, {.mf = true}).payload_size(8).bytes(), LB_DROP_BadSource);
+  expect_drop(eth().ip4(kClient4, kVip4, {.mf = true, .proto = 6}).payload_size(8).bytes(), LB_DROP_FragmentTiny);
   expect_drop(eth().ip4(kClient4, kVip4, {.proto = 6}).payload_size(2).bytes(), LB_DROP_BadL4Header);
+}
+
+packet::Packet first4(size_t bytes, uint8_t proto = LB_PROTO_UDP) {
+  return eth().ip4(kClient4, kVip4, {.mf = true, .proto = proto}).payload_size(bytes);
+}
+packet::Packet later4(size_t bytes, uint16_t offset, bool more, uint8_t proto = LB_PROTO_UDP) {
+  return eth().ip4(kClient4, kVip4, {.mf = more, .offset = offset, .proto = proto}).payload_size(bytes);
+}
+packet::Packet later6(size_t bytes, uint16_t offset, bool more) {
+  return eth().ip6(kClient6, kVip6).fragment6(offset, more).payload_size(bytes);
+}
+
+TEST_F(Parse, ReadsThePortsOfAFirstFragmentWhoseLengthsSpeakOfTheWholeDatagram) {
+  for (const Meta& m :
+       {parsed(eth().ip4(kClient4, kVip4, {.mf = true}).udp(40000, 53, {.length = 8000}).payload_size(64)),
+        parsed(eth()
+                   .ip6(kClient6, kVip6)
+                   .extension(0)
+                   .fragment6(0, true)
+                   .extension(60)
+                   .udp(40000, 53, {.length = 8000})
+                   .payload_size(64))}) {
+    EXPECT_EQ(kFirstFragment, m.fragment);
+    EXPECT_EQ(LB_PROTO_UDP, m.proto);
+    EXPECT_EQ(lb_htons(40000), m.sport);
+    EXPECT_EQ(lb_htons(53), m.dport);
+  }
+}
+
+TEST_F(Parse, ReadsNothingBehindTheHeaderOfALaterFragment) {
+  for (const Meta& m : {parsed(later4(64, 9, true)), parsed(later4(3, 9, false)), parsed(later6(64, 9, true)),
+                        parsed(eth().ip6(kClient6, kVip6).extension(60).fragment6(9, false).payload_size(3))}) {
+    EXPECT_EQ(kLaterFragment, m.fragment);
+    EXPECT_EQ(0, m.sport | m.dport);
+  }
+}
+
+TEST_F(Parse, TellsFragmentsThatNoSenderMakes) {
+  expect_drop(later4(63, 9, true).bytes(), LB_DROP_BadIpHeader);
+  expect_drop(later4(0, 9, false).bytes(), LB_DROP_BadIpHeader);
+  expect_drop(later4(8, 8191, true).bytes(), LB_DROP_BadIpHeader);
+  expect_drop(first4(63).bytes(), LB_DROP_BadIpHeader);
+  EXPECT_EQ(kLaterFragment, parsed(later4(7, 8191, false)).fragment);
+  expect_drop(later6(63, 9, true).bytes(), LB_DROP_BadExtension);
+  expect_drop(later6(0, 9, false).bytes(), LB_DROP_BadExtension);
+  expect_drop(later6(8, 8191, true).bytes(), LB_DROP_BadExtension);
+  expect_drop(eth().ip6(kClient6, kVip6).fragment6(0, true).fragment6(1, true).payload_size(8).bytes(),
+              LB_DROP_BadExtension);
+}
+
+TEST_F(Parse, WantsTheWholeHeaderInTheFirstFragment) {
+  const auto tcp = [](size_t cut) {
+    return eth()
+        .ip4(kClient4, kVip4, {.mf = true, .total_length = static_cast<uint16_t>(cut)})
+        .tcp(1, 2, {.options = packet::Bytes(12, 1)})
+        .payload_size(8)
+        .bytes();
+  };
+  expect_drop(tcp(20 + 16), LB_DROP_FragmentTiny);
+  expect_drop(tcp(20 + 24), LB_DROP_FragmentTiny);
+  expect_drop(eth().ip6(kClient6, kVip6).fragment6(0, true).extension(60, 16).cut(14 + 40 + 8 + 8).bytes(),
+              LB_DROP_BadIpHeader);
+  expect_drop(eth().ip6(kClient6, kVip6, {.payload_length = 16}).fragment6(0, true).extension(60, 16).bytes(),
+              LB_DROP_FragmentTiny);
+  expect_drop(eth().ip6(kClient6, kVip6, {.payload_length = 16}).fragment6(0, true).tcp(1, 2).bytes(),
+              LB_DROP_FragmentTiny);
+  expect_drop(later4(64, 1, true, LB_PROTO_TCP).bytes(), LB_DROP_FragmentTiny);
+  EXPECT_EQ(kLaterFragment, parsed(later4(64, 2, true, LB_PROTO_TCP)).fragment);
+}
+
+TEST_F(Parse, TakesNoIcmpInFragments) {
+  expect_drop(first4(64, LB_PROTO_ICMP).bytes(), LB_DROP_IcmpOther);
+  expect_drop(later4(64, 9, false, LB_PROTO_ICMP).bytes(), LB_DROP_IcmpOther);
+  expect_drop(eth().ip6(kClient6, kVip6).fragment6(0, true).icmp6(135).payload_size(16).bytes(), LB_DROP_IcmpOther);
 }
 
 }  // namespace

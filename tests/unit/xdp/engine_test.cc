@@ -196,6 +196,27 @@ TEST_F(XdpEngineTest, WhatIsRefusedChangesNothing) {
   EXPECT_EQ(net::raw(engine_->workers()[0].generation), 1u);
 }
 
+// The program leaves what is too large to the pipeline.
+TEST_F(XdpEngineTest, ExplainTellsWhatIsAnsweredAndWhatIsSplit) {
+  start();
+  publish(small_snapshot(4));
+  model::ExplainRequest request;
+  request.source = {must(net::Address::parse("198.51.100.7")), 1000};
+  request.destination = {must(net::Address::parse("192.0.2.60")), 80};
+  request.size = 3000;
+  const auto asked = must(engine_->explain(request));
+  EXPECT_EQ(asked.verdict, "answered");
+  EXPECT_EQ(asked.reason, "too_big");
+  EXPECT_EQ(asked.answer, "fragmentation needed");
+  EXPECT_EQ(asked.without_df, "split");
+  ASSERT_TRUE(asked.backend);
+  request.size = asked.answer_mtu;
+  EXPECT_EQ(must(engine_->explain(request)).verdict, "forwarded");
+  request.size++;
+  EXPECT_EQ(must(engine_->explain(request)).verdict, "answered");
+  EXPECT_EQ(counter(LB_COUNT_Answered) + counter(LB_COUNT_RxPackets), 0u);
+}
+
 TEST_F(XdpEngineTest, ExplainTellsTheTruthAndChangesNothing) {
   start();
   publish(small_snapshot(4));

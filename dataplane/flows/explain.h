@@ -1,5 +1,5 @@
 // One packet asked about: built from the tuple, run through the pipeline that forwards, with a trace. Nothing is
-// counted or sent. Any thread that holds the snapshot.
+// counted or sent. Any thread that holds the snapshot. Of engine xdp: what its program leaves to the pipeline.
 #pragma once
 
 #include <array>
@@ -9,7 +9,7 @@
 #include "dataplane/model/snapshot.h"
 #include "dataplane/stages/flow_table.h"
 
-namespace lb::dpdk {
+namespace lb::flows {
 
 // The port that the packet is thought to come in by.
 struct ExplainPort {
@@ -22,4 +22,4 @@ struct ExplainPort {
 net::Result<model::Explanation> explain(const model::ExplainRequest& request, const model::Snapshot& snapshot,
                                         const ExplainPort& port, std::span<const stages::FlowTable> flows = {});
 
-}  // namespace lb::dpdk
+}  // namespace lb::flows

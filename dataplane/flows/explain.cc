@@ -1,4 +1,4 @@
-#include "dataplane/dpdk/explain.h"
+#include "dataplane/flows/explain.h"
 
 #include <cstring>
 #include <memory>
@@ -9,7 +9,7 @@
 #include "dataplane/net/headers.h"
 #include "dataplane/stages/pipeline.h"
 
-namespace lb::dpdk {
+namespace lb::flows {
 namespace {
 
 constexpr size_t kRoom = 128;  // in front, as in a packet buffer
@@ -32,14 +32,26 @@ std::string_view verdict_name(stages::Verdict v) {
   return "dropped";
 }
 
+// What the packet's sender gets: the frame is that.
+void read_answer(const stages::Batch& b, model::Explanation& e) {
+  const uint8_t* const l4 = b.data[0] + sizeof(lb_eth) + (b.meta[0].family == 4 ? sizeof(lb_ipv4) : sizeof(lb_ipv6));
+  if (b.reason[0] == LB_DROP_TooBig) {
+    e.answer = b.meta[0].family == 4 ? "fragmentation needed" : "packet too big";
+    e.answer_mtu = static_cast<uint32_t>(l4[4]) << 24 | l4[5] << 16 | l4[6] << 8 | l4[7];
+  } else if (b.reason[0] == LB_DROP_NoListener) {
+    e.answer = b.meta[0].proto == LB_PROTO_TCP ? "reset" : "port unreachable";
+  }
+}
+
 model::Explanation read_out(const stages::Batch& b, const stages::Trace& trace, const model::Snapshot& snapshot) {
   model::Explanation e;
   const stages::Meta& meta = b.meta[0];
   e.generation = snapshot.generation;
   e.verdict = verdict_name(b.verdict[0]);
   const bool answered = b.verdict[0] == stages::Verdict::kAnswer;
-  if (b.verdict[0] == stages::Verdict::kDrop || answered)
+  if (answered || b.verdict[0] == stages::Verdict::kDrop)
     e.reason = model::counter(static_cast<lb_counter>(b.reason[0])).name;
+  if (answered) read_answer(b, e);
   if (trace.listener < snapshot.listener_names.size()) {
     e.listener = snapshot.listener_names[trace.listener];
     if (meta.service < snapshot.service_names.size()) e.service = snapshot.service_names[meta.service];
@@ -88,9 +100,25 @@ void overlay(model::Explanation& e, const stages::Batch& b, uint32_t tracked, co
   e.backend = net::BackendId(b.meta[0].backend);
   e.verdict = flow.verdict;
   e.reason = flow.reason;
+  e.answer = flow.answer;
+  e.answer_mtu = flow.answer_mtu;
   e.port = flow.port;
   e.out = flow.out;
   e.out_bytes = flow.out_bytes;
+}
+
+model::Explanation explain_frame(const std::vector<uint8_t>& frame, const model::Snapshot& snapshot,
+                                 const ExplainPort& port, std::span<const stages::FlowTable> flows) {
+  const auto answers = std::make_unique<stages::Answers>();  // the limits of nobody
+  Asked asked(frame, port);
+  stages::run(asked.batch(), snapshot, {.flows = nullptr, .fragments = nullptr, .answers = answers.get()});
+  model::Explanation explanation = read_out(asked.batch(), asked.trace(), snapshot);
+  explanation.in_bytes = static_cast<uint32_t>(frame.size() - sizeof(lb_eth));
+  if (flows.empty() || !explanation.service) return explanation;
+  Asked again(frame, port);
+  const uint32_t tracked = stages::run_dry(again.batch(), snapshot, flows, flow_clock_ms(), answers.get());
+  if (tracked != LB_FLOW_FREE) overlay(explanation, again.batch(), tracked, snapshot);
+  return explanation;
 }
 
 }  // namespace
@@ -99,16 +127,14 @@ net::Result<model::Explanation> explain(const model::ExplainRequest& request, co
                                         const ExplainPort& port, std::span<const stages::FlowTable> flows) {
   const auto frame = model::build_frame(request, port.mac);
   if (!frame) return frame.error();
-  Asked asked(*frame, port);
-  const auto answers = std::make_unique<stages::Answers>();  // nobody else's limits are touched, or matter
-  stages::run(asked.batch(), snapshot, {.flows = nullptr, .fragments = nullptr, .answers = answers.get()});
-  model::Explanation explanation = read_out(asked.batch(), asked.trace(), snapshot);
-  explanation.in_bytes = static_cast<uint32_t>(frame->size() - sizeof(lb_eth));
-  if (flows.empty() || !explanation.service) return explanation;
-  Asked again(*frame, port);
-  const uint32_t tracked = stages::run_dry(again.batch(), snapshot, flows, flows::flow_clock_ms(), answers.get());
-  if (tracked != LB_FLOW_FREE) overlay(explanation, again.batch(), tracked, snapshot);
+  model::Explanation explanation = explain_frame(*frame, snapshot, port, flows);
+  if (explanation.answer != "fragmentation needed") return explanation;
+  model::ExplainRequest other = request;
+  other.may_fragment = true;
+  const auto second = model::build_frame(other, port.mac);
+  if (!second) return second.error();
+  explanation.without_df = explain_frame(*second, snapshot, port, flows).verdict;
   return explanation;
 }
 
-}  // namespace lb::dpdk
+}  // namespace lb::flows
