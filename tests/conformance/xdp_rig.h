@@ -56,7 +56,7 @@ class XdpRig {
   const xdp::Maps& maps() const { return maps_; }
   uint32_t verified_instructions() const { return program_.verified_instructions(); }
   uint32_t workers() const { return shape_.queues + 1; }
-  stages::FlowTable table(uint32_t worker);        // of a worker
+  stages::FlowTable table(uint32_t worker);  // of a worker
   std::span<lb_xdp_log_line> log(uint32_t worker) {
     return maps_.flow_log().subspan(size_t{worker} * LB_XDP_LOG_LINES, LB_XDP_LOG_LINES);
   }
