@@ -36,8 +36,11 @@ bool LoneFrame::is_inside() const {
 }
 
 LoneWorker::LoneWorker(const stages::FlowTable& own, std::vector<stages::FlowTable> others,
-                       const stages::FragmentOptions& fragments)
-    : others_(std::move(others)), flows_(own, others_, state_->counters), fragments_(state_->counters, fragments) {
+                       const stages::FragmentOptions& fragments, std::shared_ptr<stages::WorkerState> state)
+    : others_(std::move(others)),
+      state_(state != nullptr ? std::move(state) : std::make_shared<stages::WorkerState>()),
+      flows_(own, others_, state_->counters),
+      fragments_(state_->counters, fragments) {
   own_ = {.flows = own.count > 0 ? &flows_ : nullptr, .fragments = &fragments_, .answers = &answers_};
 }
 

@@ -34,9 +34,9 @@ class LoneFrame {
 
 class LoneWorker {
  public:
-  // own.count 0: no tracking.
+  // own.count 0: no tracking. state: where it counts, when not in one of its own, which takes a while to make.
   LoneWorker(const stages::FlowTable& own, std::vector<stages::FlowTable> others,
-             const stages::FragmentOptions& fragments = {});
+             const stages::FragmentOptions& fragments = {}, std::shared_ptr<stages::WorkerState> state = {});
   LoneWorker(const LoneWorker&) = delete;
   LoneWorker& operator=(const LoneWorker&) = delete;
 
@@ -56,7 +56,7 @@ class LoneWorker {
   std::vector<packet::Bytes> go_on_with_woken(const model::Snapshot& snapshot, const Arrival& arrival);
 
   std::vector<stages::FlowTable> others_;
-  std::unique_ptr<stages::WorkerState> state_ = std::make_unique<stages::WorkerState>();
+  std::shared_ptr<stages::WorkerState> state_;
   stages::FlowTracker flows_;
   stages::Fragments fragments_;
   stages::Answers answers_;

@@ -37,7 +37,10 @@ std::vector<Bytes> split_input(const uint8_t* input, size_t size) {
 void check(const StepOutcome& out, const Bytes& in) {
   require(out.verdict != Verdict::kNone && out.verdict != Verdict::kSplit);
   if (out.verdict == Verdict::kPunt) return require(out.frames.size() >= 1 && out.frames[0] == in);
-  if (out.verdict == Verdict::kDrop) require(out.reason >= LB_DROP_FIRST && out.reason <= LB_DROP_LAST);
+  if (out.verdict == Verdict::kDrop) {
+    const auto reason = static_cast<lb_counter>(out.reason);
+    require(reason >= LB_DROP_FIRST && reason <= LB_DROP_LAST);
+  }
   if (out.verdict != Verdict::kForward && out.verdict != Verdict::kAnswer) return;
   require(!out.frames.empty());
   for (const Bytes& f : out.frames) {
@@ -62,7 +65,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   if (size < 1) return 0;
   // So small that flows, datagrams and held fragments push each other out.
   lb::property::TableMemory memory(1);
-  LoneWorker worker(memory.view(), {}, {.datagrams = 8, .held = 4, .held_bytes = 2048, .held_each = 3});
+  static const auto state = std::make_shared<lb::stages::WorkerState>();
+  std::fill(std::begin(state->counters), std::end(state->counters), 0);
+  LoneWorker worker(memory.view(), {}, {.datagrams = 8, .held = 4, .held_bytes = 2048, .held_each = 3}, state);
   const Arrival arrival{.headroom = static_cast<uint16_t>(input[0] >> 1),
                         .kernel_copy = (input[0] & 1) != 0,
                         .exception_path = (input[0] & 2) != 0};

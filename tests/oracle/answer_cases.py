@@ -4,8 +4,8 @@ from scapy.layers.inet import IPOption_NOP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6ExtHdrDestOpt, PadN
 
 from answers import echo_reply, port_unreachable, reset, time_exceeded, too_big
-from case import Cases, answered, dropped, forwarded
-from facts import DNS, FAR, HTTP, MODES, MODES4, MODES6, REJECTING
+from case import Cases, answered, dropped, forwarded, punted
+from facts import DNS, FAR, HTTP, MODES, MODES4, MODES6, PUNTING, REJECTING, SILENT
 from frames import CLIENTS, ICMP, IP, TCP, UDP, Raw, arrives, built, flow_of, packet, pattern
 
 TAGGINGS = {"": [], ", tagged": [(0x8100, 12)], ", QinQ": [(0x88A8, 3), (0x8100, 4)]}
@@ -106,6 +106,10 @@ def closed_ports(cases):
         cases.add(f"reject v{family}: the last hop to a closed port", (arrives(ip), answered(port_unreachable(ip))))
     ip = packet(4, "198.51.100.9", "192.0.2.10") / TCP(sport=40306, dport=81, flags="S")
     cases.add("no listener, and nothing is said", (arrives(ip), dropped("no_listener")))
+    for l4 in (TCP(sport=40307, dport=81, flags="S"), UDP(sport=40307, dport=81)):
+        name = l4.name
+        cases.add(f"punt: {name} to a closed port is the kernel's", (arrives(packet(4, "198.51.100.9", PUNTING) / l4), punted()))
+        cases.add(f"drop: {name} to a closed port, though the kernel has the address", (arrives(packet(4, "198.51.100.9", SILENT) / l4), dropped("no_listener")))
 
 
 def all_cases():

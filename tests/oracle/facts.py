@@ -48,7 +48,9 @@ MODES6 = [m for m in MODES if m.family == 6]
 HTTP, DNS = 80, 53  # TCP and UDP ports that all of MODES listen on
 
 # Where docs/packet-path.md chooses: errors have precedence "internetwork control" (RFC 1812 section 4.3.2.5) in both families, what lbd
-# makes lives 64 hops and is atomic (RFC 6864), and a port without an address of that family speaks as the listener's address.
+# makes lives 64 hops and is atomic (RFC 6864).
 ERROR_TOS = 0xC0
 # What no listener wants is rejected here: on-no-listener: reject.
 REJECTING = {4: "192.0.2.70", 6: "2001:db8::70"}
+# The same of others: punt; drop, though the kernel has the address.
+PUNTING, SILENT = "192.0.2.71", "192.0.2.72"
