@@ -43,6 +43,7 @@ std::string answer_name(const json& a) {
   if (reason == "echo_limited") return "with an echo reply";
   if (reason == "ttl_expired") return "with time exceeded: it has no hop left";
   if (reason == "too_big") return "with the size that would fit: it is too large for the way to the backend";
+  if (reason != "no_listener") return "for " + reason;
   const bool tcp = text_of(member(a, "flow"), "proto") == "tcp";
   return tcp ? "with a reset: nobody listens there" : "with port unreachable: nobody listens there";
 }

@@ -56,8 +56,8 @@ static __always_inline __u32 parse_ipv4(const __u8* ip, const void* end, struct 
   if ((w0 & 0xff) != 0x45) return (w0 & 0xf0) == 0x40 && (w0 & 15) > 5 ? FATE_UNREAD : LB_DROP_BadIpHeader;
   if (p->ip_length < sizeof(struct lb_ipv4) || p->l3 + p->ip_length > p->length) return LB_DROP_BadIpHeader;
   if (lb_csum_fold64((__u64)w0 + w1 + p->hop + src + dst) != 0xffff) return LB_DROP_BadIpChecksum;
+  if ((w1 >> 16 & lb_htons(LB_IPV4_MF | LB_IPV4_OFFSET)) != 0) return FATE_UNREAD;
   if (lb_is_bad_source4(src)) return LB_DROP_BadSource;
-  if ((w1 >> 16 & lb_htons(LB_IPV4_MF | LB_IPV4_OFFSET)) != 0) return FATE_HAND_OUT;
   return judge_hop(parse_l4(ip + sizeof(struct lb_ipv4), end, p->ip_length - (__u32)sizeof(struct lb_ipv4), p),
                    p->hop & 0xff);
 }

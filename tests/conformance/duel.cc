@@ -14,6 +14,7 @@ namespace {
 
 constexpr uint64_t kStart = 50'000'000;
 constexpr uint32_t kLines = 8;  // of each table: few, so that flows are evicted all the time
+constexpr stages::FragmentOptions kFragments = {.datagrams = 16, .held = 12, .held_bytes = 2048, .held_each = 4};
 
 std::string name_of(const StepOutcome& o) {
   if (o.verdict == Verdict::kForward) return "forwarded by port " + std::to_string(o.egress);
@@ -76,9 +77,10 @@ void Duel::restart() {
   former_table.former = true;
   plain_ = std::make_unique<LoneWorker>(memory_[0].view(), std::vector{memory_[1].view(), former_table});
   plain_->be_the_program();
-  exception_ = std::make_unique<LoneWorker>(memory_[1].view(), std::vector{memory_[0].view(), former_table});
+  exception_ =
+      std::make_unique<LoneWorker>(memory_[1].view(), std::vector{memory_[0].view(), former_table}, kFragments);
   sweep_ = std::make_unique<LoneWorker>(rig_.table(0), std::vector<stages::FlowTable>{});
-  far_end_ = std::make_unique<LoneWorker>(rig_.table(1), std::vector{rig_.table(0), rig_.former()});
+  far_end_ = std::make_unique<LoneWorker>(rig_.table(1), std::vector{rig_.table(0), rig_.former()}, kFragments);
   now_ms_ = kStart;
   rig_.set_start(now_ms_);
   tick();

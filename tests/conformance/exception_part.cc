@@ -65,8 +65,9 @@ bool is_ipv4_for_it(const Bytes& f, const Ip& ip) {
   if ((f[ip.at] & 15) > 5) return true;
   const size_t total = number(f, ip.at + 2);
   if (total < 20 || total > ip.bytes) return false;
-  if (packet::checksum(std::span(f).subspan(ip.at, 20)) != 0 || is_bad_source4(&f[ip.at + 12])) return false;
+  if (packet::checksum(std::span(f).subspan(ip.at, 20)) != 0) return false;
   if ((number(f, ip.at + 6) & 0x3fff) != 0) return true;
+  if (is_bad_source4(&f[ip.at + 12])) return false;
   return is_l4_for_it(f, ip.at + 20, total - 20, f[ip.at + 9], false, f[ip.at + 8]);
 }
 
@@ -87,7 +88,7 @@ bool is_ipv6_for_it(const Bytes& f, const Ip& ip) {
 
 // Before anything but the header's own form was looked at: our own addresses as source do not matter then.
 bool is_unread(const Bytes& f, const Ip& ip) {
-  return ip.is_v6 ? is_extension(f[ip.at + 6]) : (f[ip.at] & 15) > 5;
+  return ip.is_v6 ? is_extension(f[ip.at + 6]) : (f[ip.at] & 15) > 5 || (number(f, ip.at + 6) & 0x3fff) != 0;
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 
 namespace lb::conformance {
 
-// IPv4 options, IPv6 extension headers; and of packets in which nothing is wrong: fragments, ICMP errors, echo requests
+// IPv4 options, IPv6 extension headers, fragments; and of packets in which nothing is wrong: ICMP errors, echo requests
 // and those with their last hop.
 bool is_for_exception_path(const packet::Bytes& frame, const std::set<net::Address>& owned);
 

@@ -2,7 +2,7 @@
 
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6EchoReply, ICMPv6PacketTooBig, ICMPv6TimeExceeded
 
-from facts import ERROR_TOS, ROUTER, WAN
+from facts import ERROR_TOS, ROUTER, WAN, WAN4, WAN6
 from frames import ICMP, IP, TCP, IPv6, Raw, packet, tagged
 from scapy.layers.l2 import Ether
 
@@ -22,8 +22,12 @@ def error(about, source, icmp4, icmp6, tags=()):
     return back(packet(6, source, about.src, tos=ERROR_TOS) / icmp6 / Raw(quote), tags)
 
 
+def port_of(about):
+    return WAN6 if isinstance(about, IPv6) else WAN4
+
+
 def time_exceeded(about, tags=()):
-    return error(about, about.dst, ICMP(type=11, code=0), ICMPv6TimeExceeded(code=0), tags)
+    return error(about, port_of(about), ICMP(type=11, code=0), ICMPv6TimeExceeded(code=0), tags)
 
 
 def port_unreachable(about, tags=()):
@@ -31,7 +35,7 @@ def port_unreachable(about, tags=()):
 
 
 def too_big(about, mtu, tags=()):
-    return error(about, about.dst, ICMP(type=3, code=4, nexthopmtu=mtu), ICMPv6PacketTooBig(mtu=mtu), tags)
+    return error(about, port_of(about), ICMP(type=3, code=4, nexthopmtu=mtu), ICMPv6PacketTooBig(mtu=mtu), tags)
 
 
 def echo_reply(request, payload, ident, seq, tags=()):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 ROUTER, WAN, LAN = "02:00:00:00:00:fe", "02:00:00:00:00:01", "02:00:00:00:00:02"
 B11, B12, GATEWAY = "02:00:00:00:01:11", "02:00:00:00:01:12", "02:00:00:00:00:0a"
 SELF4, SELF6 = "10.0.0.1", "2001:db8:1::1"  # outer sources
+WAN4, WAN6 = "203.0.113.2", "2001:db8:a::2"  # of the port that all packets come in by: a router's errors are from there
 LAN_PORT, WAN_PORT = 1, 0
 # The key of the flow hash (docs/decisions/001-flow-hash.md): the test key of the SipHash paper.
 HASH_KEY = bytes(range(16))

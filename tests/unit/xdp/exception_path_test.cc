@@ -6,6 +6,7 @@
 
 #include <csignal>
 
+#include "tests/packet/fragmenter.h"
 #include "tests/unit/xdp/exception_world.h"
 
 namespace lb::xdp {
@@ -87,6 +88,52 @@ TEST_P(ExceptionWorld, FlowsAreTracked) {
   }
   EXPECT_EQ(memory_.counter(LB_COUNT_FlowsInserted), 1u);
   EXPECT_EQ(memory_.counter(LB_COUNT_FlowHits), 2u);
+}
+
+Bytes inner_of(const Bytes& out) {
+  return {out.begin() + std::min<ptrdiff_t>(34, static_cast<ptrdiff_t>(out.size())), out.end()};
+}
+
+TEST_P(ExceptionWorld, FragmentsWaitForTheirFirstOne) {
+  start();
+  const Bytes whole = eth().ip4(kClient4, "192.0.2.30", {.df = false}).udp(4000, 8000).payload_size(2000).bytes();
+  const auto frames = packet::cut_every(whole, 100, 7);
+  ASSERT_EQ(frames.size(), 3u);
+  for (const size_t k : {2u, 1u, 0u}) wan_->send(frames[k]);
+  std::vector<Bytes> left;
+  for (int k = 0; k < 3; k++) left.push_back(inner_of(lan_->next(kBackendMac)));
+  const auto together = packet::put_together(left);
+  ASSERT_TRUE(together);
+  EXPECT_EQ(Bytes(together->begin() + 20, together->end()), Bytes(whole.begin() + 34, whole.end()));
+  ASSERT_TRUE(judged(3));
+  EXPECT_EQ(memory_.counter(LB_COUNT_Forwarded), 3u);
+  EXPECT_EQ(memory_.counter(LB_COUNT_Held), 0u);
+
+  wan_->send(packet::cut_every(whole, 100, 8)[1]);
+  EXPECT_TRUE(eventually([&] { return memory_.counter(LB_COUNT_Held) == 1; }));
+  ASSERT_TRUE(judged(4)) << "its time is over while nothing comes";
+  EXPECT_EQ(memory_.counter(LB_COUNT_FragmentUnmatched), 1u);
+  EXPECT_EQ(memory_.counter(LB_COUNT_Held), 0u);
+}
+
+TEST_P(ExceptionWorld, WhatDoesNotFitIsSplit) {
+  start();
+  const Bytes whole = eth().ip4(kClient4, "192.0.2.30", {.df = false}).udp(4000, 8000).payload_size(2900).bytes();
+  wan_->send(whole);
+  std::vector<Bytes> left;
+  uint64_t bytes = 0;
+  for (int k = 0; k < 2; k++) {
+    const Bytes out = lan_->next(kBackendMac);
+    EXPECT_LE(out.size(), 1514u);
+    bytes += out.size();
+    left.push_back(inner_of(out));
+  }
+  const auto together = packet::put_together(left);
+  ASSERT_TRUE(together);
+  EXPECT_EQ(Bytes(together->begin() + 20, together->end()), Bytes(whole.begin() + 34, whole.end()));
+  ASSERT_TRUE(judged(1));
+  EXPECT_EQ(memory_.counter(LB_COUNT_ForwardedBytes), bytes);
+  EXPECT_EQ(memory_.counter(LB_COUNT_PiecesSent), 2u);
 }
 
 TEST_P(ExceptionWorld, WhatIsPuntedReachesTheKernelUnchangedAndOnce) {
