@@ -38,8 +38,8 @@ std::string answer_name(const json& a) {
   const std::string reason = text_of(a, "reason");
   const json& answer = member(a, "answer");
   if (member(answer, "mtu").is_number())
-    return fmt::format("with {}, MTU {}: it is too large for the way to the backend", text_of(answer, "kind"),
-                       text_of(answer, "mtu"));
+    return fmt::format("with {}, MTU {}: it is too large for the way to {}", text_of(answer, "kind"),
+                       text_of(answer, "mtu"), backend_name(a));
   if (reason == "echo_limited") return "with an echo reply";
   if (reason == "ttl_expired") return "with time exceeded: it has no hop left";
   if (reason == "too_big") return "with the size that would fit: it is too large for the way to the backend";

@@ -132,6 +132,8 @@ def test_errors_about_downloads_reach_the_backend_that_sends(narrow_lab, path):
     assert narrow_lab.totals()["icmp_errors_forwarded"] - before >= len(BACKENDS)
 
 
+# The controls are about kernels, not about engines: once is enough.
+@pytest.mark.engines("dpdk")
 @pytest.mark.parametrize("path", ["dsr 4", "ipip 6in4"])
 def test_without_these_errors_downloads_hang(narrow_lab, path):
     forget_paths(narrow_lab)
@@ -153,6 +155,7 @@ def restart(lab):
 NARROW = [(path, mtu) for path in TUNNELS for mtu in (1400, 1280 + OUTER[path])] + [("ipip 4in4", 1280), ("ipip 4in6", 1280)]
 
 
+@pytest.mark.engines("dpdk", "xdp-native")
 @pytest.mark.parametrize("path,mtu", NARROW)
 def test_a_narrow_way_to_the_backends_is_found_out(narrow_lab, path, mtu):
     lab, url = narrow_lab, URLS[path]
@@ -171,7 +174,8 @@ def test_a_narrow_way_to_the_backends_is_found_out(narrow_lab, path, mtu):
     assert {(b["mtu"], b["mtu_from"]) for b in told} == {(mtu, "path")}
 
 
-@pytest.mark.parametrize("path", TUNNELS)
+@pytest.mark.engines("dpdk")
+@pytest.mark.parametrize("path", ["ipip 4in4", "ipip 6in6"])
 def test_without_errors_to_the_client_uploads_hang(narrow_lab, path):
     lab = narrow_lab
     with narrow_to_backends(lab, 1400), without_errors(lab):
@@ -180,6 +184,7 @@ def test_without_errors_to_the_client_uploads_hang(narrow_lab, path):
         assert upload(lab, URLS[path], seconds=3) is None
 
 
+@pytest.mark.engines("dpdk")
 def test_too_little_for_ipv6_is_said(narrow_lab):
     lab = narrow_lab
     with narrow_to_backends(lab, 1290):
