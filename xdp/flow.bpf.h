@@ -4,6 +4,7 @@
 #pragma once
 
 #include "xdp/count.bpf.h"
+#include "xdp/flow_log.bpf.h"
 #include "xdp/flow_rare.bpf.h"
 #include "xdp/packet.bpf.h"
 
@@ -175,16 +176,6 @@ static __always_inline int take_entry(const struct world* world, struct lb_xdp_w
   return 1;
 }
 
-static __always_inline void write_record(const struct packet* p, __u32 at, __u64 now_ms) {
-  __u64* to = LOOKUP(lb_flow_records, at);
-  if (to == 0) return;
-  const __u64 words[7] = {
-      p->hash, p->src.first, p->src.last, p->dst.first, p->dst.last, p->ports | (__u64)p->proto << 32, now_ms};
-#pragma unroll
-  for (int i = 0; i < 7; i++) to[i] = words[i];
-  to[7] = lb_flow_cold_check(words);
-}
-
 // After choose(): the flow's packets find it from now on.
 static __always_inline void keep_flow(const struct world* world, struct lb_xdp_worker* w, const struct packet* p,
                                       struct flow* f) {
@@ -200,6 +191,7 @@ static __always_inline void keep_flow(const struct world* world, struct lb_xdp_w
   put(&f->line->tag2[e], (__u32)p->hash >> 16);
   put(&f->line->backend[e], p->backend);
   put(&f->line->state[e], state);
-  write_record(p, f->line_at * LB_FLOW_ENTRIES + e, world->now_ms);
+  const __u32 where = f->line_at == f->first_at ? e : e | LB_XDP_LOG_SECOND;
+  write_record(world->worker, p, f->line_at * LB_FLOW_ENTRIES + e, where, world->now_ms);
   count(w, LB_COUNT_FlowsInserted, 1);
 }

@@ -19,6 +19,7 @@ namespace {
 
 constexpr uint64_t kMagic = 0x73776f6c6664626cull;  // "lbdflows"
 constexpr uint32_t kHeaderEntries = 3;
+constexpr uint32_t kLayout = flows::kFlowLayout << 8 | 1;  // of line and record; of the set
 constexpr const char *kCurrent = "flows", *kFormer = "former", *kUnfinished = "flows%new", *kIds = "backend_ids";
 
 net::Error no_memory(uint64_t bytes) {
@@ -57,6 +58,9 @@ net::Status map_all(FlowSet& set) {
   if (!lines) return lines.error();
   auto records = MapMemory::map(set.records_fd.get());
   if (!records) return records.error();
+  auto log = MapMemory::map(set.log_fd.get());
+  if (!log) return log.error();
+  set.log_memory = std::move(*log);
   set.lines_memory = std::move(*lines);
   set.records_memory = std::move(*records);
   const FlowHeader& h = set.header();
@@ -69,6 +73,10 @@ net::Status map_all(FlowSet& set) {
                           .heartbeat = &set.heartbeat(w + 1 < h.workers ? kByPrograms : kByLastWorker)});
   }
   return {};
+}
+
+uint64_t log_lines(uint32_t workers) {
+  return uint64_t{workers} * LB_XDP_LOG_LINES;
 }
 
 // Empty: the pins in `folder` are a set that can be used, now in `set`. "none": there is none.
@@ -87,15 +95,15 @@ std::string find_set(const Runtime& runtime, const std::string& folder, uint64_t
   set.header_memory = std::move(*header);
   const FlowHeader& h = set.header();
   if (h.magic != kMagic) return "it is no flow table of lbd";
-  if (h.layout != flows::kFlowLayout)
-    return fmt::format("its layout is {}, this lbd knows {}", h.layout, flows::kFlowLayout);
+  if (h.layout != kLayout) return fmt::format("its layout is {}, this lbd knows {}", h.layout, kLayout);
   if (h.key_check != key_check) return "it was made with another hash key";
   if (h.ids_id != ids_id) return "it names backends by the numbers of another lbd";
-  for (std::string why : {open("lines", set.lines_fd), open("records", set.records_fd)})
+  for (std::string why : {open("lines", set.lines_fd), open("records", set.records_fd), open("log", set.log_fd)})
     if (!why.empty()) return why;
-  const auto lines = id_of(set.lines_fd.get()), records = id_of(set.records_fd.get());
+  const auto lines = id_of(set.lines_fd.get()), records = id_of(set.records_fd.get()), log = id_of(set.log_fd.get());
   const uint64_t all = uint64_t{h.workers} * h.lines;
-  if (!lines || !records || *lines != h.lines_id || *records != h.records_id || h.workers == 0 || h.lines == 0 ||
+  if (!lines || !records || !log || *lines != h.lines_id || *records != h.records_id || *log != h.log_id ||
+      h.workers == 0 || h.lines == 0 || !has_shape(set.log_fd.get(), sizeof(lb_xdp_log_line), log_lines(h.workers)) ||
       !has_shape(set.lines_fd.get(), sizeof(lb_flow_line), all) ||
       !has_shape(set.records_fd.get(), sizeof(lb_flow_cold), all * LB_FLOW_ENTRIES))
     return "its maps do not belong together";
@@ -111,7 +119,8 @@ void remove_set(const Runtime& runtime, const std::string& folder, const std::st
 
 net::Result<FlowSet> make_set(const FlowMapOptions& o, uint32_t lines, uint32_t ids_id) {
   const uint64_t all = uint64_t{o.workers} * lines;
-  const uint64_t bytes = all * (sizeof(lb_flow_line) + LB_FLOW_ENTRIES * sizeof(lb_flow_cold));
+  const uint64_t bytes = all * (sizeof(lb_flow_line) + LB_FLOW_ENTRIES * sizeof(lb_flow_cold)) +
+                         log_lines(o.workers) * sizeof(lb_xdp_log_line);
   FlowSet set;
   const auto make = [&](const char* name, uint32_t size, uint64_t entries, Fd& fd) {
     auto made = make_array(name, size, entries, bytes);
@@ -121,23 +130,27 @@ net::Result<FlowSet> make_set(const FlowMapOptions& o, uint32_t lines, uint32_t 
   if (net::Status s = make("lb_flows", sizeof(lb_flow_line), all, set.lines_fd); !s) return s.error();
   if (net::Status s = make("lb_flow_records", sizeof(lb_flow_cold), all * LB_FLOW_ENTRIES, set.records_fd); !s)
     return s.error();
+  if (net::Status s = make("lb_flow_log", sizeof(lb_xdp_log_line), log_lines(o.workers), set.log_fd); !s)
+    return s.error();
   if (net::Status s = make("lb_flow_header", sizeof(FlowHeader), kHeaderEntries, set.header_fd); !s) return s.error();
   auto header = MapMemory::map(set.header_fd.get());
   if (!header) return header.error();
   set.header_memory = std::move(*header);
-  const auto lines_id = id_of(set.lines_fd.get()), records_id = id_of(set.records_fd.get());
+  const auto lines_id = id_of(set.lines_fd.get()), records_id = id_of(set.records_fd.get()),
+             log_id = id_of(set.log_fd.get());
   if (!lines_id) return lines_id.error();
   if (!records_id) return records_id.error();
+  if (!log_id) return log_id.error();
   set.header() = {.magic = kMagic,
-                  .layout = flows::kFlowLayout,
+                  .layout = kLayout,
                   .workers = o.workers,
                   .lines = lines,
                   .orphan_after_ms = o.orphan_after_ms,
                   .key_check = flows::key_check(o.key),
                   .lines_id = *lines_id,
                   .records_id = *records_id,
+                  .log_id = *log_id,
                   .ids_id = ids_id,
-                  .pad = 0,
                   .stopped_ms = 0,
                   .pad2 = 0};
   for (const uint32_t which : {kByPrograms, kByLastWorker}) set.heartbeat(which).now_ms = flows::flow_clock_ms();
@@ -151,6 +164,7 @@ net::Status publish(const Runtime& runtime, const FlowSet& set) {
   const std::string folder = std::string(kUnfinished) + "/";
   if (net::Status s = runtime.pin(set.lines_fd.get(), folder + "lines"); !s) return s;
   if (net::Status s = runtime.pin(set.records_fd.get(), folder + "records"); !s) return s;
+  if (net::Status s = runtime.pin(set.log_fd.get(), folder + "log"); !s) return s;
   if (net::Status s = runtime.pin(set.header_fd.get(), folder + "header"); !s) return s;
   return runtime.rename_folder(kUnfinished, kCurrent);
 }
@@ -211,6 +225,7 @@ void FlowMaps::find_sets(const FlowMapOptions& o, const Log& log) {
       remove_set(runtime_, folder, why, log);
       continue;
     }
+    drain(set);
     catch_up(set, now);  // as long as lbd was away, and its programs perhaps not
     (folder == kFormer ? former_ : found_) = std::move(set);
   }
@@ -264,7 +279,9 @@ void FlowMaps::make_former_readable() {
 }
 
 std::vector<NamedFd> FlowMaps::to_reuse() const {
-  std::vector<NamedFd> fds = {{"lb_flows", current_.lines_fd.get()}, {"lb_flow_records", current_.records_fd.get()}};
+  std::vector<NamedFd> fds = {{"lb_flows", current_.lines_fd.get()},
+                              {"lb_flow_records", current_.records_fd.get()},
+                              {"lb_flow_log", current_.log_fd.get()}};
   if (former_) fds.push_back({"lb_former_flows", former_->lines_fd.get()});
   return fds;
 }

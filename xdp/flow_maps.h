@@ -3,6 +3,7 @@
 //
 //   lines    worker * lines + line: lb_flows
 //   records  of entry e of line l of all: l * LB_FLOW_ENTRIES + e: lb_flow_records
+//   log      worker * LB_XDP_LOG_LINES + n: lb_flow_log
 //   header   shape, hash key's check, kernel ids of the others, times; 3 entries of 64 bytes
 //
 // An lbd with the same number of workers and the same capacity goes on in the set that it finds. Another makes a new
@@ -59,8 +60,7 @@ struct FlowHeader {
   uint32_t lines;            // of each worker
   uint32_t orphan_after_ms;  // 0: never
   uint64_t key_check;
-  uint32_t lines_id, records_id, ids_id;  // kernel ids: the maps that belong together
-  uint32_t pad;
+  uint32_t lines_id, records_id, log_id, ids_id;  // kernel ids: the maps that belong together
   uint64_t stopped_ms;  // the programs were taken off then, flow_clock_ms(); 0: they may write
   uint64_t pad2;
 };
@@ -70,14 +70,17 @@ static_assert(sizeof(FlowHeader) == 64);
 inline constexpr uint32_t kByPrograms = 0, kByLastWorker = 1;
 
 struct FlowSet {
-  Fd lines_fd, records_fd, header_fd;
-  MapMemory lines_memory, records_memory, header_memory;
+  Fd lines_fd, records_fd, log_fd, header_fd;
+  MapMemory lines_memory, records_memory, log_memory, header_memory;
   std::vector<stages::FlowTable> tables;      // by worker
   std::unique_ptr<std::atomic<bool>> in_use;  // of the former one
 
   FlowHeader& header() const noexcept { return *static_cast<FlowHeader*>(header_memory.data()); }
   stages::FlowHeartbeat& heartbeat(uint32_t which) const noexcept {
     return *reinterpret_cast<stages::FlowHeartbeat*>(static_cast<uint8_t*>(header_memory.data()) + 64 * (1 + which));
+  }
+  std::span<lb_xdp_log_line> log_of(uint32_t worker) const noexcept {
+    return {static_cast<lb_xdp_log_line*>(log_memory.data()) + size_t{worker} * LB_XDP_LOG_LINES, LB_XDP_LOG_LINES};
   }
   std::span<lb_flow_line> lines() const noexcept {
     return {static_cast<lb_flow_line*>(lines_memory.data()), lines_memory.size() / sizeof(lb_flow_line)};
@@ -94,7 +97,7 @@ class FlowMaps {
   const FlowSet& current() const noexcept { return current_; }
   const FlowSet* former() const noexcept { return former_ ? &*former_ : nullptr; }
   bool adopted() const noexcept { return adopted_; }  // went on in existing tables
-  // For Maps::create(): lb_flows, lb_flow_records, and lb_former_flows where there is a former set.
+  // For Maps::create(): lb_flows, lb_flow_records, lb_flow_log, and lb_former_flows where there is a former set.
   std::vector<NamedFd> to_reuse() const;
   // For lb_xdp_port: lines of each worker's table; former_workers and former_lines, 0 where there is no former set.
   uint32_t lines() const noexcept { return current_.header().lines; }

@@ -47,6 +47,9 @@ APART int is_agreeing(const struct lb_xdp_half* half, __u32 active, const struct
   if (half == 0 || line == 0) return 0;
   const struct lb_flow_cold* record = LOOKUP(lb_flow_records, at);
   if (record == 0) return 0;
+  // The flow's own record may be in the log yet.
+  const __u32 e = at % LB_FLOW_ENTRIES, tags = line->tag[e] | (__u32)line->tag2[e] << 16;
+  if ((__u32)record->hash != tags) return 0;
   const struct address src = {load64(record->src.b), load64(record->src.b + 8)};
   struct wanted w = {.dst = {load64(record->dst.b), load64(record->dst.b + 8)},
                      .port_proto = record->dport | (__u32)record->proto << 16};
@@ -64,7 +67,7 @@ APART int is_agreeing(const struct lb_xdp_half* half, __u32 active, const struct
     hash = hash_source(&half->key, &service->service, src.first, src.last);
   const __u32 family = lb_is_mapped(w.dst.first, w.dst.last) ? 4 : 6;
   const __u32 chosen = table_entry(service, family, lb_slot(hash, service->service.table_size));
-  return chosen == line->backend[at % LB_FLOW_ENTRIES];
+  return chosen == line->backend[e];
 }
 
 APART __u32 flow_next(__u32 was, __u32 is_tcp, __u32 tcp, __u64 now_ms) {

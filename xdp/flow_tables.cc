@@ -4,6 +4,7 @@
 
 #include "dataplane/flows/flow_clock.h"
 #include "dataplane/net/flow_line.h"
+#include "xdp/flow_log.h"
 
 namespace lb::xdp {
 namespace {
@@ -78,12 +79,33 @@ void Sweep::go_on(uint64_t now_ms) noexcept {
   __atomic_store_n(&set_->heartbeat(kByPrograms).now_ms, now_ms, __ATOMIC_RELAXED);
 }
 
+size_t drain(const FlowSet& set) noexcept {
+  size_t most = 0;
+  for (uint32_t w = 0; w < set.tables.size(); w++) most = std::max(most, drain_log(set.log_of(w), set.tables[w]));
+  return most;
+}
+
 FlowTables::FlowTables(std::unique_ptr<FlowMaps> maps, uint64_t capacity)
     : FlowView(maps->current().tables, former_of(*maps), capacity), maps_(std::move(maps)) {
   const FlowSet& set = maps_->current();
   const auto lines = set.lines();
   current_ = Sweep(set, lines.first(lines.size() - maps_->lines()));
   if (const FlowSet* former = maps_->former(); former != nullptr) former_ = Sweep(*former, former->lines());
+}
+
+size_t FlowTables::drain() noexcept {
+  const std::lock_guard lock(draining_);
+  size_t most = xdp::drain(maps_->current());
+  // A program of the lbd before may have written there until ours took its place.
+  if (maps_->former() != nullptr && maps_->former()->in_use->load(std::memory_order_relaxed))
+    most = std::max(most, xdp::drain(*maps_->former()));
+  return most;
+}
+
+std::optional<uint64_t> FlowTables::scan(uint64_t position, uint64_t lines,
+                                         const std::function<void(const model::Flow&)>& each) {
+  if (position == 0) drain();
+  return FlowView::scan(position, lines, each);
 }
 
 bool FlowTables::forget(const model::Flow& flow) {

@@ -8,7 +8,7 @@
 namespace lb::xdp {
 
 // Signals are the control thread's.
-Keeper::Keeper(std::function<void()> beat) : beat_(std::move(beat)) {
+Keeper::Keeper(std::function<std::chrono::milliseconds()> turn) : turn_(std::move(turn)) {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -20,8 +20,8 @@ Keeper::Keeper(std::function<void()> beat) : beat_(std::move(beat)) {
 void Keeper::run() {
   std::unique_lock lock(mutex_);
   while (!stop_) {
-    beat_();
-    wake_.wait_for(lock, kBeat, [this] { return stop_; });
+    const std::chrono::milliseconds pause = turn_();
+    wake_.wait_for(lock, pause, [this] { return stop_; });
   }
 }
 

@@ -1,5 +1,5 @@
-// A thread that does one thing every 100 ms: it shows the programs that lbd lives, and ages the flow tables, which
-// nobody else does for the queues' tables.
+// A thread that does one thing again and again, each time after as long as the thing itself says: it shows the programs
+// that lbd lives, ages the flow tables, and takes new flows' records from the programs' logs.
 #pragma once
 
 #include <chrono>
@@ -10,19 +10,18 @@
 
 namespace lb::xdp {
 
-inline constexpr std::chrono::milliseconds kBeat{100};
-
 class Keeper {
  public:
-  explicit Keeper(std::function<void()> beat);
-  ~Keeper();  // after the beat that goes on now
+  // turn: returns after how long it wants to be called again.
+  explicit Keeper(std::function<std::chrono::milliseconds()> turn);
+  ~Keeper();  // after the turn that goes on now
   Keeper(const Keeper&) = delete;
   Keeper& operator=(const Keeper&) = delete;
 
  private:
   void run();
 
-  std::function<void()> beat_;
+  std::function<std::chrono::milliseconds()> turn_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stop_ = false;

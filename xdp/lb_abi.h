@@ -71,6 +71,24 @@ struct lb_xdp_worker {
   __u64 lookups_left;  // lines of other workers' tables that may be read now
 } __attribute__((aligned(64)));
 
+// A worker's log: records of new flows, in the order in which they came, which lbd writes to their places in
+// lb_flow_records (xdp/flow_log.h). Line 0 has the ends, record n lies in line 1 + n % LB_XDP_LOG_ENTRIES. When the log
+// is full, or several CPUs would write it, a record is written to its place at once.
+#define LB_XDP_LOG_ENTRIES 16384u
+#define LB_XDP_LOG_LINES (LB_XDP_LOG_ENTRIES + 1u)
+#define LB_XDP_LOG_SECOND 8u        // in pad0[0] of a logged record, beside its entry's number: in its second line
+#define LB_XDP_LOG_WHERE_SHIFT 40u  // of pad0[0] in its word
+union lb_xdp_log_line {
+  struct {
+    __u64 head;  // records that were ever written; the program's
+    __u64 tail;  // records that were ever taken; lbd's
+  } ends;
+  struct lb_flow_cold record;
+  __u64 words[8];
+} __attribute__((aligned(64)));
+LB_ASSERT(sizeof(union lb_xdp_log_line) == 64);
+LB_ASSERT(__builtin_offsetof(struct lb_flow_cold, pad0) == 5 * 8 + LB_XDP_LOG_WHERE_SHIFT / 8);
+
 enum lb_xdp_mode {
   LB_XDP_FORWARD = 0,  // attached to an interface
   LB_XDP_RECORD = 1,   // the same, and writes lb_decision: for tests

@@ -32,6 +32,8 @@ LB_ARRAY(lb_tables, struct lb_xdp_table_line, 1);  // resized
 // Worker w: lines w * lb_port.lines and on; entry e of line l: record l * LB_FLOW_ENTRIES + e. Resized.
 LB_ARRAY(lb_flows, struct lb_flow_line, 1);
 LB_ARRAY(lb_flow_records, struct lb_flow_cold, LB_FLOW_ENTRIES);
+// Worker w: lines w * LB_XDP_LOG_LINES and on. Resized.
+LB_ARRAY(lb_flow_log, union lb_xdp_log_line, 1);
 // Of an lbd with another number of workers or flows, until they are empty. Read only.
 LB_ARRAY(lb_former_flows, struct lb_flow_line, 1);
 

@@ -35,6 +35,7 @@ void resize(const lb_bpf& s, const MapSizes& sizes) {
   set(s.maps.lb_tables, sizes.table_lines);
   set(s.maps.lb_flows, sizes.flow_lines);
   set(s.maps.lb_flow_records, uint64_t{sizes.flow_lines} * LB_FLOW_ENTRIES);
+  set(s.maps.lb_flow_log, sizes.flow_lines > 1 ? uint64_t{sizes.workers} * LB_XDP_LOG_LINES : 1);
   set(s.maps.lb_former_flows, sizes.former_lines);
   set(s.maps.lb_workers, sizes.workers);
   set(s.maps.lb_service_traffic, uint64_t{sizes.workers} * LB_XDP_SERVICES);

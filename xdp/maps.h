@@ -55,6 +55,7 @@ class Maps {
   std::span<lb_xdp_table_line> tables() const noexcept { return span_of<lb_xdp_table_line>("lb_tables"); }
   std::span<lb_flow_line> flows() const noexcept { return span_of<lb_flow_line>("lb_flows"); }
   std::span<lb_flow_cold> flow_records() const noexcept { return span_of<lb_flow_cold>("lb_flow_records"); }
+  std::span<lb_xdp_log_line> flow_log() const noexcept { return span_of<lb_xdp_log_line>("lb_flow_log"); }
   std::span<lb_flow_line> former_flows() const noexcept { return span_of<lb_flow_line>("lb_former_flows"); }
   std::span<lb_xdp_worker> workers() const noexcept { return span_of<lb_xdp_worker>("lb_workers"); }
   std::span<lb_traffic> service_traffic() const noexcept { return span_of<lb_traffic>("lb_service_traffic"); }

@@ -33,7 +33,7 @@ std::optional<lb_xdp_config> read_config(const Runtime& runtime) {
 uint64_t memory_of(const Runtime& runtime) {
   uint64_t bytes = 0;
   for (const char* set : kSets) {
-    for (const char* name : {"lines", "records", "header"}) {
+    for (const char* name : {"lines", "records", "log", "header"}) {
       const auto map = runtime.pinned(fmt::format("{}/{}", set, name));
       const auto info = map ? map_info(map->get()) : net::Result<MapInfo>(map.error());
       if (info) bytes += uint64_t{info->value_size} * info->max_entries;

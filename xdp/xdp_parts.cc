@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -10,12 +11,15 @@
 #include "dataplane/flows/flow_clock.h"
 #include "dataplane/model/xdp_words.h"
 #include "dataplane/stages/worker_state.h"
+#include "xdp/flow_log.h"
 
 namespace lb::xdp {
 namespace {
 
 // Before the first snapshot is known: 4 MB.
 constexpr uint32_t kFirstTableLines = 65536;
+
+constexpr std::chrono::milliseconds kBeat{100};
 
 std::string_view mode_name(model::XdpMode mode) {
   return mode == model::XdpMode::kNative ? "native" : "generic";
@@ -111,7 +115,7 @@ net::Status XdpEngine::Parts::attach() {
   if (!off) return off.error();
   offloads = std::move(*off);
   beat();
-  keeper_ = std::make_unique<Keeper>([this] { beat(); });
+  keeper_ = std::make_unique<Keeper>([this] { return keep(); });
   std::vector<Attachment> attached;
   for (size_t p = 0; p < shape.ports.size(); p++) {
     const model::XdpInterface& interface = shape.ports[p].interface;
@@ -160,6 +164,16 @@ void XdpEngine::Parts::beat() {
     __atomic_store_n(&set->maps().config().heartbeat_ms, now, __ATOMIC_RELAXED);
   }
   if (flows != nullptr) flows->sweep(now);
+}
+
+// A beat when it is time for one; new flows' records as often as there are many.
+std::chrono::milliseconds XdpEngine::Parts::keep() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now >= next_beat_) {
+    beat();
+    next_beat_ = now + kBeat;
+  }
+  return flows == nullptr ? kBeat : std::min(kBeat, next_drain(flows->drain()));
 }
 
 void XdpEngine::Parts::stop() {

@@ -2,6 +2,7 @@
 // xdp_engine.cc alone. Control thread only, but for the beat.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -46,8 +47,10 @@ struct XdpEngine::Parts {
   net::Status publish_larger(const std::shared_ptr<const model::Snapshot>& snapshot);
   net::Status replace(const ProgramSet& by);
   void beat();
+  std::chrono::milliseconds keep();
 
-  std::mutex beating_;  // the beat reads `set`
+  std::mutex beating_;                               // the beat reads `set`
+  std::chrono::steady_clock::time_point next_beat_;  // the keeper's
   std::unique_ptr<Keeper> keeper_;
 };
 

@@ -98,7 +98,10 @@ void Worker::go_on_with_woken(const model::Snapshot& snapshot) noexcept {
       burst_[i] = rte_pktmbuf_alloc(queue->pool);
       if (burst_[i] == nullptr) return nullptr;
       char* const room = rte_pktmbuf_append(burst_[i], bytes);
-      if (room == nullptr) rte_pktmbuf_free(burst_[i]);
+      if (room == nullptr) {
+        rte_pktmbuf_free(burst_[i]);
+        return nullptr;
+      }
       batch_.headroom[i] = rte_pktmbuf_headroom(burst_[i]);
       return reinterpret_cast<uint8_t*>(room);
     });

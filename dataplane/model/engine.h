@@ -70,7 +70,7 @@ struct TrafficCounters {
 struct ExplainRequest {
   net::IpProto proto = net::IpProto::kTcp;
   net::Endpoint source, destination;
-  uint32_t size = 0;  // bytes of the IP packet; 0: the smallest (a bare SYN, an empty datagram)
+  uint32_t size = 0;          // bytes of the IP packet; 0: the smallest (a bare SYN, an empty datagram)
   bool may_fragment = false;  // IPv4: without DF
 };
 

@@ -70,8 +70,7 @@ void no_hop_left(CaseList& l, Clients& clients) {
     }
   const std::string c4 = clients.v4();
   const Packet large = ip4(c4, kVip4, {.ttl = 1}).tcp(40000, 80).payload_size(1500);
-  l.add("v4: no hop left is told before too big", in(large),
-        answered(error4(kWan4, c4, 11, 0, 0, large)));
+  l.add("v4: no hop left is told before too big", in(large), answered(error4(kWan4, c4, 11, 0, 0, large)));
   const Packet tagged = ip4(c4, kVip4, {.ttl = 1, .options = {1, 1, 1, 1}}).udp(40000, 53).payload("x");
   l.add("v4: no hop left, tagged, with options", eth().vlan(5, 0x88a8).then(tagged).padding(4),
         answered(back().vlan(5, 0x88a8).ip4(kWan4, c4, {.tos = 0xc0}).icmp(11).then(tagged)));

@@ -63,7 +63,7 @@ class DpdkRunner : public Runner {
     const model::TrafficCounters traffic_before = engine_->traffic();
     const model::CounterArray before = counters();
     Outcome out;
-    for (const Step& step : c.steps) out.steps.push_back(run_step(step.in.bytes(), c.headroom));
+    for (const Step& step : c.steps) out.steps.push_back(run_step(step, c.headroom));
     const model::CounterArray after = counters();
     for (size_t i = 0; i < LB_COUNT_MAX; i++) out.counters[i] = after[i] - before[i];
     const model::TrafficCounters traffic_after = engine_->traffic();
@@ -96,7 +96,7 @@ class DpdkRunner : public Runner {
     return now[counter] - before[counter];
   }
   // Counters of a batch are written one after the other, and what a frame releases is a batch of its own: done when the
-  // sum agrees. (`held` may shrink: arithmetic modulo 2^64.)
+  // sum agrees, also while it goes on. (`held` may shrink: arithmetic modulo 2^64.)
   static bool settled(const model::CounterArray& before, const model::CounterArray& now) {
     uint64_t verdicts = 0;
     for (const size_t c : {LB_COUNT_Forwarded, LB_COUNT_Answered, LB_COUNT_Punted, LB_COUNT_Held})
@@ -105,15 +105,20 @@ class DpdkRunner : public Runner {
     return verdicts == 1 && grown(before, now, LB_COUNT_RxPackets) == 1;
   }
 
-  StepOutcome run_step(const packet::Bytes& frame, uint16_t headroom) {
+  StepOutcome run_step(const Step& step, uint16_t headroom) {
     const model::CounterArray before = counters();
-    if (!wan_.inject(buffers_, frame, 0, headroom)) std::abort();
+    if (!wan_.inject(buffers_, step.in.bytes(), 0, headroom)) std::abort();
     const auto now = wait_for([&](const model::CounterArray& c) { return settled(before, c); });
     if (!now) {
       ADD_FAILURE() << "the worker gave no verdict within 5 s";
       return {};
     }
-    return read_verdict(before, *now);
+    if (step.expect.released.empty()) return read_verdict(before, *now);
+    // These come a moment later.
+    const uint64_t held = before[LB_COUNT_Held] - step.expect.released.size();
+    const auto later =
+        wait_for([&](const model::CounterArray& c) { return c[LB_COUNT_Held] == held && settled(before, c); });
+    return read_verdict(before, later ? *later : *now);
   }
 
   std::optional<model::CounterArray> wait_for(const std::function<bool(const model::CounterArray&)>& what) {

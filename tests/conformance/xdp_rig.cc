@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "xdp/flow_log.h"
+
 namespace lb::conformance {
 namespace {
 
@@ -91,6 +93,7 @@ void XdpRig::publish(std::shared_ptr<const model::Snapshot> snapshot) {
 void XdpRig::clear() {
   zero(maps_.flows());
   zero(maps_.flow_records());
+  zero(maps_.flow_log());
   zero(maps_.former_flows());
   zero(maps_.workers());
   zero(maps_.service_traffic());
@@ -123,7 +126,12 @@ XdpRun XdpRig::run(const packet::Bytes& frame) {
   r.frame.resize(opts.data_size_out);
   r.action = opts.retval;
   r.decision = maps_.decision();
+  if (!shape_.keeps_log) take_records();
   return r;
+}
+
+void XdpRig::take_records() {
+  for (uint32_t q = 0; q < shape_.queues && shape_.lines != 0; q++) xdp::drain_log(log(q), table(q));
 }
 
 stages::FlowTable XdpRig::table(uint32_t worker) {

@@ -24,6 +24,7 @@ struct XdpShape {
   uint32_t lines = 16;  // of each worker; 0: no tracking
   uint32_t former_workers = 0, former_lines = 0;
   uint32_t table_lines = 1u << 16;
+  bool keeps_log = false;  // records stay in the log until take_records(); else they are taken after each frame
   bool is_shared = false;  // several CPUs may be in the program at once, as in generic mode
 };
 
@@ -50,11 +51,15 @@ class XdpRig {
   void set_exception_path(bool on);
   void set_egress(uint16_t port, bool on);
   XdpRun run(const packet::Bytes& frame);
+  void take_records();  // from all logs, as lbd does every few milliseconds
 
   const xdp::Maps& maps() const { return maps_; }
   uint32_t verified_instructions() const { return program_.verified_instructions(); }
   uint32_t workers() const { return shape_.queues + 1; }
   stages::FlowTable table(uint32_t worker);        // of a worker
+  std::span<lb_xdp_log_line> log(uint32_t worker) {
+    return maps_.flow_log().subspan(size_t{worker} * LB_XDP_LOG_LINES, LB_XDP_LOG_LINES);
+  }
   stages::FlowTable former();                      // all former ones
   std::array<uint64_t, LB_COUNT_MAX> counters();   // sum over workers
   std::vector<lb_traffic> services(), backends();  // sum over workers

@@ -7,6 +7,8 @@ from lab import wait_for
 from transfers import Servers, with_transfer_port
 
 GATEWAYS = {"lbd": ("203.0.113.2", "2001:db8:a::2"), "lbd2": ("10.2.0.2", "2001:db8:d::2")}
+# A next hop that did not answer while the machine was busy is asked again after 30 s at the latest.
+PATIENCE_S = 60
 PREFIXES = ("192.0.2.0/24", "2001:db8:0:1::/64")
 
 
@@ -29,7 +31,7 @@ class Fleet:
                 node.config.write_text(with_transfer_port(node.config.read_text()))
                 node.start_lbd()
             for node in self.nodes:
-                wait_for("every next hop is resolved", lambda n=node: all(b["eligible"] for b in n.json("backend", "list")["backends"]))
+                self.wait_resolved(node)
             self.servers = Servers(self.nodes[0])
         except BaseException:
             self.__exit__()
@@ -43,6 +45,15 @@ class Fleet:
             if node.daemon:
                 node.stop_lbd()
         self.nodes[0].script("down")
+
+    @staticmethod
+    def wait_resolved(node):
+        wait_for("every next hop is resolved", lambda: all(b["eligible"] for b in node.json("backend", "list")["backends"]), PATIENCE_S)
+
+    def forget_flows(self):
+        """A client port that comes again within an earlier connection's time would have its entry, on either node, pinned perhaps."""
+        for node in self.nodes:
+            node.lbctl("flow", "flush", "--all")
 
     def node(self, name):
         return next(n for n in self.nodes if n.node == name)
@@ -61,7 +72,7 @@ class Fleet:
     def bring_back(self, node):
         """Packets reach it when its table is the others' again: next hops have to be resolved anew."""
         node.start_lbd()
-        wait_for("the nodes' tables are equal", lambda: len({str(live(n)) for n in self.nodes}) == 1)
+        wait_for("the nodes' tables are equal", lambda: len({str(live(n)) for n in self.nodes}) == 1, PATIENCE_S)
         self.route(self.nodes)
 
     def ctl(self, *args):

@@ -178,3 +178,36 @@ def test_a_flood_is_answered_within_the_limit(edge, family):
     assert 20 <= told()["answered"] <= 80, told()
     done = subprocess.run(edge.argv("c1", "ping", f"-{family}", "-c", "1", "-W", "2", POLITE[family]), capture_output=True)
     assert done.returncode == 0, "others are answered all the same"
+
+
+@FAMILIES
+def test_ranges_and_any_port_carry_connections_the_narrower_first(lab, family):
+    vip, pool = {4: (f"{V4}.31", "fe"), 6: (f"{V6}:31", "fe6")}[family]
+    host = f"[{vip}]" if family == 6 else vip
+    backends = ("b1", "b2", "b3", "b4")
+    for b in backends:
+        lab.run(b, "ip", "address", "add", f"{vip}/{128 if family == 6 else 32}", "dev", "lo", *(["nodad"] if family == 6 else []))
+
+    def winner(port):
+        source = "[2001:db8:c1::10]" if family == 6 else "198.51.100.10"
+        return lab.json("explain", "tcp", f"{source}:40000", f"{host}:{port}")["answers"][0]["listener"]
+
+    def connections():
+        return [r for r in lab.connect("c1", f"http://{host}/", 20) if "error" in r]
+
+    try:
+        lab.lbctl("service", "add", "wide", "--listen", f"{host}:*/tcp", "--pool", pool, "--forward", "dsr")
+        assert winner(80) == winner(91) == f"{host}:*/tcp"
+        assert connections() == []
+        lab.lbctl("service", "add", "range", "--listen", f"{host}:70-90/tcp", "--pool", pool, "--forward", "dsr")
+        assert [winner(p) for p in (69, 70, 90, 91)] == [f"{host}:{p}/tcp" for p in ("*", "70-90", "70-90", "*")]
+        assert connections() == []
+        lab.lbctl("service", "add", "exact", "--listen", f"{host}:80/tcp", "--pool", pool, "--forward", "dsr")
+        assert [winner(p) for p in (79, 80, 81)] == [f"{host}:{p}/tcp" for p in ("70-90", "80", "70-90")]
+        assert connections() == []
+    finally:
+        for service in lab.json("service", "list")["services"]:
+            if service["name"] in ("wide", "range", "exact"):
+                lab.lbctl("service", "remove", service["name"])
+        for b in backends:
+            lab.run(b, "ip", "address", "del", f"{vip}/{128 if family == 6 else 32}", "dev", "lo")

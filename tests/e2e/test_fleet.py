@@ -1,7 +1,7 @@
 """A mixed fleet: one node with each engine behind ECMP. What both compute is the same; what one knows alone is lost with it."""
 
 import pytest
-from fleet import Fleet
+from fleet import PATIENCE_S, Fleet
 from lab import wait_for
 from transfers import ADDRESS, BACKENDS, Transfers
 
@@ -52,6 +52,7 @@ def test_a_node_lost_right_after_a_change_takes_pinned_connections_only(fleet, l
     before, now, after = CHANGES[change]
     if before:
         fleet.ctl("backend", *before)
+    fleet.forget_flows()
     try:
         with Transfers(lost, CONNECTIONS, piece_ms=PIECE_MS, backends=BACKENDS[:3] if before else BACKENDS) as transfers:
             own = transfers.ask("list")
@@ -102,13 +103,13 @@ def test_a_next_hop_that_one_node_lacks_is_told_by_its_digest(fleet, where):
     other = next(n for n in fleet.nodes if n is not node)
     node.run(node.node, "ip", "route", "add", "blackhole", f"{ADDRESS['b3']}/32")
     try:
-        found = wait_for("b3 is out of the live table", lambda: (d := digests(node)["tun"])["live"] != d["configured"] and d, 20)
+        found = wait_for("b3 is out of the live table", lambda: (d := digests(node)["tun"])["live"] != d["configured"] and d, PATIENCE_S)
         assert "b3" in str(found["why"]), found
         assert "b3" in node.lbctl("table", "digest", "tun")
         assert found["configured"] == digests(other)["tun"]["configured"] == digests(other)["tun"]["live"]
     finally:
         node.run(node.node, "ip", "route", "del", "blackhole", f"{ADDRESS['b3']}/32")
-    wait_for("b3 is back", lambda: (d := digests(node)["tun"])["live"] == d["configured"], 20)
+    wait_for("b3 is back", lambda: (d := digests(node)["tun"])["live"] == d["configured"], PATIENCE_S)
     assert_equal_tables(fleet)
 
 
@@ -118,6 +119,8 @@ def test_control_another_hash_key_on_one_node_breaks_connections_that_nothing_pi
     config = left.config.read_text()
     left.restart_lbd(edit=lambda text: text.replace("/hash-key", "/lbd2/hash-key"))
     try:
+        fleet.wait_resolved(left)
+        fleet.forget_flows()
         with Transfers(lost, 200, piece_ms=PIECE_MS) as transfers:
             carried = {k for k, a in explained(lost, transfers.ask("list")).items() if a.get("tracked") and not a["pinned"]}
             fleet.lose(lost)

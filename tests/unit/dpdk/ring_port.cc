@@ -108,6 +108,9 @@ std::optional<std::vector<uint8_t>> RingPort::take(uint16_t queue) {
   const auto* data = rte_pktmbuf_mtod(m, const uint8_t*);
   std::vector<uint8_t> frame(data, data + m->data_len);
   rte_pktmbuf_free(m);
+  const auto source = frame.begin() + 6;
+  if (frame.size() >= 12 && std::equal(own_mac_.bytes.begin(), own_mac_.bytes.end(), source))
+    std::copy(mac_.bytes.begin(), mac_.bytes.end(), source);
   return frame;
 }
 

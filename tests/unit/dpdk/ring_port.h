@@ -24,7 +24,8 @@ Eal& test_eal();
 
 class RingPort {
  public:
-  // The driver gives itself a MAC that cannot be set: frames to `mac` are put on the wire with that one instead.
+  // The driver gives itself a MAC that cannot be set: frames to `mac` are put on the wire with that one instead,
+  // and what the port sends from that one is from `mac` when it is taken.
   RingPort(const std::string& name, uint16_t queues, const net::Mac& mac) : RingPort(name, queues, queues, mac) {}
   RingPort(const std::string& name, uint16_t rx_queues, uint16_t tx_queues, const net::Mac& mac);
   RingPort(const RingPort&) = delete;

@@ -217,8 +217,8 @@ const std::vector<BadCase> kBadValues = {
     {with_service(", on-no-listener: sorry"), {"it is one of: auto, drop, reject, punt"}},
     {"version: 1\npools: {fe: {}}\nservices:\n  a: {listen: [\"192.0.2.1:80/tcp\"], pool: fe, on-no-listener: drop}\n"
      "  b: {listen: [\"192.0.2.1:81/tcp\"], pool: fe}\n",
-     {"4:65: services.a.on-no-listener: drop here, auto in service b, which listens on 192.0.2.1 too",
-      "5:6: services.b.on-no-listener: auto here, drop in service a"}},
+     {"4:63: services.a.on-no-listener: drop here, auto in service b, which listens on 192.0.2.1 too",
+      "5:3: services.b.on-no-listener: auto here, drop in service a"}},
     {with_service(", table-size: 65536"),
      {"table-size 65536 is no prime, so backends would miss slots: write 65521 or "
       "65537"}},

@@ -48,7 +48,7 @@ TEST_F(FlowMapsTest, TheSameShapeIsAdopted) {
   for (uint32_t w = 0; w < 3; w++) EXPECT_TRUE(has(after->current().tables[w], static_cast<uint16_t>(1000 + w))) << w;
   EXPECT_EQ(after->backend_ids()[9], 77u);
   EXPECT_EQ(after->backend_ids().size(), LB_MAX_BACKENDS + 1u);
-  EXPECT_EQ(after->to_reuse().size(), 2u);
+  EXPECT_EQ(after->to_reuse().size(), 3u);
   EXPECT_TRUE(lines_.empty());
 }
 
@@ -93,7 +93,7 @@ TEST_F(FlowMapsTest, AnotherShapeIsReadUntilItIsEmpty) {
       EXPECT_FALSE(after->adopted());
       ASSERT_NE(after->former(), nullptr);
       EXPECT_EQ(after->former_workers(), 3u);
-      EXPECT_EQ(after->to_reuse().size(), 3u);
+      EXPECT_EQ(after->to_reuse().size(), 4u);
     });
     const Runtime runtime = open();
     const auto after = maps(runtime, other);  // both are found again
@@ -150,6 +150,7 @@ TEST_F(FlowMapsTest, WhatCannotBeUsedIsRemovedWithASentence) {
       {"do not belong together", [&](FlowMaps& m, const Runtime& r) { put_another(m, r); }},
       {"do not belong together", [](FlowMaps& m, const Runtime&) { m.current().header().lines = 5; }},
       {"records is not there", [](FlowMaps&, const Runtime& r) { EXPECT_OK(r.unpin("flows/records")); }},
+      {"log is not there", [](FlowMaps&, const Runtime& r) { EXPECT_OK(r.unpin("flows/log")); }},
       {"by the numbers of another lbd", [](FlowMaps&, const Runtime& r) { EXPECT_OK(r.unpin("backend_ids")); }},
   };
   for (const auto& [words, how] : cases) {

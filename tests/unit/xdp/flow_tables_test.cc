@@ -41,12 +41,25 @@ class FlowTablesTest : public Life {
     t.lines[at].tag2[e] = static_cast<uint16_t>(hash >> 16);
     t.lines[at].backend[e] = backend;
     net::put(t.lines[at].state[e], state);
+    net::write_cold(t.cold[at * LB_FLOW_ENTRIES + e], record_of(n));
+  }
+  // The same, but the record waits in the log.
+  void write_logged(uint32_t w, uint32_t n, uint16_t state) {
+    write(w, n, state);
+    const stages::FlowTable& t = tables_->of(w);
+    t.cold[lb_flow_first_line(hash_of(n), t.count) * LB_FLOW_ENTRIES + n % LB_FLOW_ENTRIES] = {};
+    const auto log = tables_->maps().current().log_of(w);
+    lb_flow_cold record = record_of(n);
+    record.pad0[0] = n % LB_FLOW_ENTRIES;
+    net::write_cold(log[1 + log[0].ends.head++].record, record);
+  }
+  lb_flow_cold record_of(uint32_t n) const {
     lb_flow_cold cold{};
-    cold.hash = hash;
+    cold.hash = hash_of(n);
     cold.sport = static_cast<lb_be16>(n);
     cold.proto = LB_PROTO_TCP;
     cold.start_ms = now_;
-    net::write_cold(t.cold[at * LB_FLOW_ENTRIES + e], cold);
+    return cold;
   }
   uint32_t class_of(uint32_t w, uint32_t n) const {
     const stages::FlowTable& t = tables_->of(w);
@@ -82,6 +95,45 @@ TEST_F(FlowTablesTest, CountsListsAndForgets) {
     if (f.backend == net::BackendId(9)) (void)tables_->forget(f);
   EXPECT_EQ(tables_->count().live, 1u);
   for (uint32_t w = 0; w < kWorkers; w++) EXPECT_EQ(class_of(w, 10 + w), static_cast<uint32_t>(LB_FLOW_FREE)) << w;
+}
+
+TEST_F(FlowTablesTest, ListsFlowsWhoseRecordsAreInALog) {
+  write_logged(0, 10, lb_flow_state(LB_FLOW_ESTABLISHED, now_));
+  write_logged(1, 11, lb_flow_state(LB_FLOW_ESTABLISHED, now_));
+  EXPECT_EQ(scan_all().size(), 2u);
+  EXPECT_EQ(tables_->drain(), 0u);
+}
+
+TEST_F(FlowTablesTest, TheKeeperHearsOfTheFullestLog) {
+  for (uint32_t n = 1; n <= 5; n++) write_logged(n % 2, n, lb_flow_state(LB_FLOW_ONCE, now_));
+  EXPECT_EQ(tables_->drain(), 3u);
+  EXPECT_EQ(scan_all().size(), 5u);
+}
+
+// lbd was killed before it took them; of the same shape, and of another.
+TEST_F(FlowTablesTest, TheNextLbdTakesWhatIsInTheLogs) {
+  for (const uint32_t flows : {4096u, 9000u}) {
+    write_logged(0, 10 + flows, lb_flow_state(LB_FLOW_ESTABLISHED, now_));
+    start(flows);
+    const FlowSet* former = tables_->maps().former();
+    EXPECT_EQ(former != nullptr, flows == 9000);
+    const FlowSet& set = former != nullptr ? *former : tables_->maps().current();
+    EXPECT_EQ(set.log_of(0)[0].ends.tail, flows == 9000 ? 2u : 1u);
+    EXPECT_EQ(tables_->count().live, flows == 9000 ? 2u : 1u);
+  }
+  EXPECT_EQ(scan_all().size(), 2u);
+}
+
+// A program of the lbd before goes on until ours takes its place.
+TEST_F(FlowTablesTest, AFormerSetsLogIsTakenToo) {
+  write(0, 1, lb_flow_state(LB_FLOW_ESTABLISHED, now_));
+  write_logged(0, 2, lb_flow_state(LB_FLOW_ESTABLISHED, now_));
+  start(9000);
+  const FlowSet& former = *tables_->maps().former();
+  former.log_of(0)[0].ends.tail = 0;
+  for (lb_flow_cold& cold : std::span(former.tables[0].cold, former.tables[0].count * LB_FLOW_ENTRIES))
+    if (cold.hash == hash_of(2)) cold = {};
+  EXPECT_EQ(scan_all().size(), 2u);
 }
 
 TEST_F(FlowTablesTest, AnEntryThatIsAnothersByNowIsNotForgotten) {
