@@ -185,7 +185,9 @@ TEST_P(ExceptionWorld, EveryPacketIsCountedOnce) {
   EXPECT_EQ(memory_.counter(LB_COUNT_Forwarded), 1u * kRounds);
   EXPECT_EQ(memory_.counter(LB_COUNT_Punted), 1u * kRounds);
   EXPECT_EQ(memory_.counter(static_cast<lb_counter>(LB_DROP_NoListener)), 1u * kRounds);
-  EXPECT_EQ(memory_.counter(static_cast<lb_counter>(LB_DROP_TtlExpired)), 1u * kRounds);
+  // As many answers as a source may have.
+  EXPECT_GT(memory_.counter(LB_COUNT_Answered), 0u);
+  EXPECT_EQ(memory_.counter(static_cast<lb_counter>(LB_DROP_TtlExpired)), kRounds - memory_.counter(LB_COUNT_Answered));
 }
 
 TEST_P(ExceptionWorld, WhatTheKernelSendsByTheTapIsIgnored) {
@@ -221,7 +223,7 @@ TEST_P(ExceptionWorld, JumboFramesComeIn) {
   start();
   wan_->send(eth().ip4(kClient4, "192.0.2.10", with_options()).tcp(1, 80).payload_size(8900).bytes());
   ASSERT_TRUE(judged(1));
-  EXPECT_EQ(memory_.counter(static_cast<lb_counter>(LB_DROP_TooBig)), 1u);  // of the backend's 1,500
+  EXPECT_EQ(memory_.counter(LB_COUNT_Answered), 1u);  // of the backend's 1,500
 }
 
 TEST_P(ExceptionWorld, ASnapshotIsTakenWithoutPacketsAndTheOneBeforeFreed) {

@@ -114,7 +114,9 @@ struct Memory {
     for (uint32_t c = LB_DROP_FIRST; c <= LB_DROP_LAST; c++) sum += counter(static_cast<lb_counter>(c));
     return sum;
   }
-  uint64_t verdicts() const { return counter(LB_COUNT_Forwarded) + counter(LB_COUNT_Punted) + drops(); }
+  uint64_t verdicts() const {
+    return counter(LB_COUNT_Forwarded) + counter(LB_COUNT_Answered) + counter(LB_COUNT_Punted) + drops();
+  }
 };
 
 class ExceptionWorld : public ::testing::TestWithParam<model::XdpMode> {
