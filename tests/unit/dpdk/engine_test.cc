@@ -111,9 +111,10 @@ TEST_F(Engine, ExplainTellsWhatIsAnsweredAndWhatIsSplit) {
   publish();
   const auto before = total();
   for (const bool ipv4 : {true, false}) {
-    model::ExplainRequest request{.proto = net::IpProto::kTcp,
+    model::ExplainRequest request{.proto = ipv4 ? net::IpProto::kTcp : net::IpProto::kUdp,
                                   .source = {must(net::Address::parse(ipv4 ? "198.51.100.7" : "2001:db8:f::7")), 40000},
-                                  .destination = {must(net::Address::parse(ipv4 ? "192.0.2.60" : "2001:db8::60")), 80},
+                                  .destination = {must(net::Address::parse(ipv4 ? "192.0.2.60" : "2001:db8::10")),
+                                                  static_cast<uint16_t>(ipv4 ? 80 : 53)},
                                   .size = 9000};
     const auto e = must(engine_->explain(request));
     EXPECT_EQ(e.verdict, "answered");
