@@ -118,4 +118,4 @@ def test_a_packet_that_does_not_fit_is_told_by_explain(lab, size):
     answer = lab.json("explain", "tcp", "198.51.100.10:4000", "192.0.2.20:80", "--size", size)["answers"][0]
     assert answer["verdict"] == "forwarded" and answer["out_bytes"] == size + 20
     answer = lab.json("explain", "tcp", "198.51.100.10:4000", "192.0.2.20:80", "--size", 1590)["answers"][0]
-    assert (answer["verdict"], answer["reason"]) == ("dropped", "too_big")
+    assert (answer["verdict"], answer["reason"]) == ("answered", "too_big")
