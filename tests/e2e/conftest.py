@@ -11,6 +11,10 @@ from host import ENGINES, Host  # noqa: E402
 from lab import LBCTL, LBD, Lab  # noqa: E402
 from transfers import Servers, with_transfer_port  # noqa: E402
 
+LONG = os.environ.get("LBD_LONG", "no")
+# What the program does in generic mode; the rest is lbd's and lbctl's, and as in native mode: with scripts/test --long.
+GENERIC = {"test_traffic", "test_flows", "test_floods", "test_flow_restart", "test_flow_queues", "test_life", "test_edges_fragments", "test_edges_pmtu"}
+
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "engines(name...): run with these engines only, not with each")
@@ -20,7 +24,10 @@ def pytest_generate_tests(metafunc):
     """One list of tests for every engine; pytest runs all of one engine before those of the next, so that they share its labs."""
     if "engine" in metafunc.fixturenames:
         only = metafunc.definition.get_closest_marker("engines")
-        metafunc.parametrize("engine", only.args if only else ENGINES, indirect=True, scope="session")
+        engines = list(only.args if only else ENGINES)
+        if len(engines) > 1 and LONG != "yes" and metafunc.module.__name__.rpartition(".")[2] not in GENERIC:
+            engines = [engine for engine in engines if engine != "xdp-generic"]
+        metafunc.parametrize("engine", engines, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(items):
