@@ -22,10 +22,7 @@ uint32_t load_be32(const uint8_t* p) {
 }
 
 bool sums_up(Bytes message) {
-  uint32_t sum = 0;
-  for (size_t i = 0; i < message.size(); i++) sum += i % 2 == 0 ? uint32_t{message[i]} << 8 : message[i];
-  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-  return sum == 0xffff;
+  return lb_csum_fold(lb_csum_bytes(message.data(), static_cast<uint32_t>(message.size()))) == 0xffff;
 }
 
 // quote: of the inner packet. False: what is there of it is none of that protocol.

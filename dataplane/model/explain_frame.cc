@@ -17,13 +17,6 @@ uint32_t l4_size(net::IpProto proto) {
   return proto == net::IpProto::kTcp ? sizeof(lb_tcp) : sizeof(lb_udp);  // ICMP's is 8 too
 }
 
-// One's complement sum of any number of bytes.
-uint32_t sum_bytes(const uint8_t* p, size_t n) {
-  uint32_t sum = 0;
-  for (size_t i = 0; i < n; i++) sum += i % 2 == 0 ? p[i] : static_cast<uint32_t>(p[i]) << 8;
-  return sum;
-}
-
 void fill_l4(uint8_t* at, uint32_t size, const ExplainRequest& r) {
   const lb_be16 sport = lb_htons(r.source.port), dport = lb_htons(r.destination.port);
   if (r.proto == net::IpProto::kTcp) {
@@ -51,11 +44,11 @@ size_t csum_offset(net::IpProto proto) {
 }
 
 void fill_l4_csum(uint8_t* l4, uint32_t size, const ExplainRequest& r) {
-  uint32_t sum = sum_bytes(l4, size);
+  uint32_t sum = lb_csum_bytes(l4, size);
   if (r.proto != net::IpProto::kIcmp) {  // the pseudo header
-    const size_t skip = r.source.address.is_ipv4() ? 12 : 0;
-    sum += sum_bytes(r.source.address.bytes().data() + skip, 16 - skip);
-    sum += sum_bytes(r.destination.address.bytes().data() + skip, 16 - skip);
+    const uint32_t skip = r.source.address.is_ipv4() ? 12 : 0;
+    sum += lb_csum_bytes(r.source.address.bytes().data() + skip, 16 - skip);
+    sum += lb_csum_bytes(r.destination.address.bytes().data() + skip, 16 - skip);
     sum += lb_htons(static_cast<uint16_t>(size)) + lb_htons(net::raw(r.proto));
   }
   auto csum = static_cast<lb_be16>(~lb_csum_fold(sum));

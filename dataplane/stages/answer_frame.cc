@@ -17,11 +17,6 @@ Reply::Reply(Batch& b, Slot i) noexcept : b_(b), i_(i), m_(b.meta[i]) {
   std::memcpy(link_.data() + 6, b.port_mac.data(), 6);
 }
 
-uint32_t sum_of(const uint8_t* bytes, uint32_t count) noexcept {
-  const uint32_t sum = lb_csum_words(bytes, count / 2);
-  return count % 2 == 0 ? sum : sum + bytes[count - 1];
-}
-
 uint32_t Reply::pseudo_sum(const lb_addr& from, uint8_t proto, uint32_t bytes) const noexcept {
   const uint32_t last = m_.family == 4 ? 12 : 0, words = (16 - last) / 2;
   return lb_csum_words(from.b + last, words) + lb_csum_words(m_.src.b + last, words) +

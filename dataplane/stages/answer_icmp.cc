@@ -75,7 +75,7 @@ void answer_error(Batch& b, Slot i, AnswerKind kind, const lb_addr& from, uint32
   uint8_t* const body = b.data[i] + m.l3 - sizeof h;
   std::memcpy(body, &h, sizeof h);
   const uint32_t pseudo = ipv6 ? reply.pseudo_sum(from, LB_PROTO_ICMPV6, bytes) : 0;
-  h.csum = static_cast<lb_be16>(~lb_csum_fold(sum_of(body, bytes) + pseudo));
+  h.csum = static_cast<lb_be16>(~lb_csum_fold(lb_csum_bytes(body, bytes) + pseudo));
   std::memcpy(body + offsetof(lb_icmp, csum), &h.csum, sizeof h.csum);
   reply.send(body, bytes, from, icmp_proto(m));
 }

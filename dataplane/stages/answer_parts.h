@@ -37,10 +37,6 @@ class Reply {
   lb_be16 id_ = 0, frag_ = lb_htons(LB_IPV4_DF);
 };
 
-// Of 16-bit words as they lie in the packet, an odd byte at the end filled up with zero; lb_csum_fold() makes a
-// checksum of it.
-uint32_t sum_of(const uint8_t* bytes, uint32_t count) noexcept;
-
 // REQUIRES: a whole echo request.
 void answer_echo(Batch& b, Slot i) noexcept;
 // kind: one of the ICMP errors; mtu: of kTooBig. REQUIRES: room for an ICMP header and an IP header in front.
