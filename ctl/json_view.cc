@@ -18,8 +18,6 @@ lb_traffic at(const std::vector<lb_traffic>& list, Id id) {
   return net::raw(id) < list.size() ? list[net::raw(id)] : lb_traffic{};
 }
 
-constexpr uint32_t kIpv6Least = 1280;  // bytes
-
 const char* word_of(model::MtuFrom from) {
   switch (from) {
     case model::MtuFrom::kPort:
@@ -163,8 +161,9 @@ std::string View::ipv6_floor(const Selected& selected) const {
            std::ranges::any_of(s->listen, [](const net::Listener& l) { return !l.address.is_ipv4(); });
   };
   const uint32_t outer = address.is_ipv4() ? sizeof(lb_ipv4) : sizeof(lb_ipv6), mtu = reach->second.mtu;
-  if (mtu >= kIpv6Least + outer || std::ranges::none_of(users(selected.pool->name), carries_ipv6)) return {};
-  return fmt::format("IPv6 packets of {} bytes do not fit: MTU {}, {} bytes of outer header", kIpv6Least, mtu, outer);
+  if (mtu >= LB_IPV6_LEAST_MTU + outer || std::ranges::none_of(users(selected.pool->name), carries_ipv6)) return {};
+  return fmt::format("IPv6 packets of {} bytes do not fit: MTU {}, {} bytes of outer header", LB_IPV6_LEAST_MTU, mtu,
+                     outer);
 }
 
 namespace {

@@ -14,13 +14,6 @@ using Bytes = std::span<const uint8_t>;
 constexpr uint8_t kUnreachable = 3, kFragmentationNeeded = 4, kPacketTooBig = 2;
 constexpr uint32_t kNonsense4 = 68 + sizeof(lb_ipv4);  // RFC 791: no link has less than 68, and a tunnel needs a header
 
-uint16_t load_be16(const uint8_t* p) {
-  return static_cast<uint16_t>(p[0] << 8 | p[1]);
-}
-uint32_t load_be32(const uint8_t* p) {
-  return static_cast<uint32_t>(load_be16(p)) << 16 | load_be16(p + 2);
-}
-
 bool sums_up(Bytes message) {
   return lb_csum_fold(lb_csum_bytes(message.data(), static_cast<uint32_t>(message.size()))) == 0xffff;
 }
@@ -71,12 +64,12 @@ std::optional<MtuReport> read_report4(Bytes packet) {
   const Bytes message = packet.subspan(header), quote = message.subspan(sizeof(lb_icmp));
   if (message[0] != kUnreachable || message[1] != kFragmentationNeeded || !sums_up(message)) return {};
   // Ours have no options, are no fragments and may not be fragmented.
-  if (quote[0] != 0x45 || (load_be16(&quote[6]) & (LB_IPV4_MF | LB_IPV4_OFFSET)) != 0) return {};
+  if (quote[0] != 0x45 || (lb_load_be16(&quote[6]) & (LB_IPV4_MF | LB_IPV4_OFFSET)) != 0) return {};
   MtuReport report{.from = net::Address::from_ipv4(&packet[offsetof(lb_ipv4, src)]),
                    .source = net::Address::from_ipv4(&quote[offsetof(lb_ipv4, src)]),
                    .backend = net::Address::from_ipv4(&quote[offsetof(lb_ipv4, dst)]),
-                   .mtu = load_be16(&message[6]),
-                   .length = load_be16(&quote[2]),
+                   .mtu = lb_load_be16(&message[6]),
+                   .length = lb_load_be16(&quote[2]),
                    .inner_destination = {}};
   if (!read_inner(quote[offsetof(lb_ipv4, proto)], quote.subspan(sizeof(lb_ipv4)), report)) return {};
   return report;
@@ -89,8 +82,8 @@ std::optional<MtuReport> read_report6(const net::Address& from, Bytes message) {
   MtuReport report{.from = from,
                    .source = net::Address::from_ipv6(&quote[offsetof(lb_ipv6, src)]),
                    .backend = net::Address::from_ipv6(&quote[offsetof(lb_ipv6, dst)]),
-                   .mtu = load_be32(&message[4]),
-                   .length = load_be16(&quote[4]) + static_cast<uint32_t>(sizeof(lb_ipv6)),
+                   .mtu = lb_load_be32(&message[4]),
+                   .length = lb_load_be16(&quote[4]) + static_cast<uint32_t>(sizeof(lb_ipv6)),
                    .inner_destination = {}};
   if (!read_inner(quote[offsetof(lb_ipv6, next)], quote.subspan(sizeof(lb_ipv6)), report)) return {};
   return report;

@@ -10,6 +10,7 @@
 
 #include "dataplane/model/snapshot.h"
 #include "dataplane/net/address.h"
+#include "dataplane/net/headers.h"
 
 namespace lb::ctl {
 
@@ -38,7 +39,7 @@ struct PathMtu {
 class PathMtus {
  public:
   static constexpr int64_t kLifeS = 600;
-  static constexpr uint32_t kLeast4 = 576, kLeast6 = 1280;
+  static constexpr uint32_t kLeast4 = 576, kLeast6 = LB_IPV6_LEAST_MTU;
   enum class Learnt { kIgnored, kAgain, kChanged };
 
   // A report is believed when it quotes a packet that we may have sent: from our outer source to that backend, to a

@@ -14,9 +14,6 @@ namespace {
 
 constexpr uint32_t kMaxTags = 2;
 
-uint16_t load16(const uint8_t* p) noexcept {  // network order
-  return static_cast<uint16_t>(p[0] << 8 | p[1]);
-}
 template <class T>
 T load(const uint8_t* p) noexcept {
   T value;
@@ -39,7 +36,7 @@ uint64_t ports_at(const uint8_t* l4, const uint8_t* end, uint8_t proto) noexcept
 }
 
 uint64_t hash_ipv4(const uint8_t* ip, const uint8_t* end, const SpreadKey& key) noexcept {
-  const bool fragment = (load16(ip + offsetof(lb_ipv4, frag)) & (LB_IPV4_MF | LB_IPV4_OFFSET)) != 0;
+  const bool fragment = (lb_load_be16(ip + offsetof(lb_ipv4, frag)) & (LB_IPV4_MF | LB_IPV4_OFFSET)) != 0;
   const ptrdiff_t header = (ip[0] & 15) * 4;
   const uint64_t ports = fragment || end - ip < header ? 0 : ports_at(ip + header, end, ip[offsetof(lb_ipv4, proto)]);
   // Neighbouring ports differ by a multiple of one factor after the first step, and by chance after the second.
@@ -62,11 +59,11 @@ uint32_t worker_of(const uint8_t* frame, uint32_t length, const std::array<uint8
   const uint8_t* end = frame + length;
   if (length < sizeof(lb_eth) || memcmp(frame, mac.data(), mac.size()) != 0) return kNoWorker;
   const uint8_t* ip = frame + sizeof(lb_eth);
-  uint16_t type = load16(ip - 2);
+  uint16_t type = lb_load_be16(ip - 2);
   for (uint32_t tags = 0; tags < kMaxTags && (type == LB_ETH_VLAN || type == LB_ETH_QINQ); tags++) {
     if (end - ip < static_cast<ptrdiff_t>(sizeof(lb_vlan))) return kNoWorker;
     ip += sizeof(lb_vlan);
-    type = load16(ip - 2);
+    type = lb_load_be16(ip - 2);
   }
   const auto left = static_cast<size_t>(end - ip);
   uint64_t hash = 0;

@@ -25,15 +25,11 @@ constexpr uint8_t kFromTheLink = 255;                                  // RFC 50
 constexpr uint8_t kRouterSolicitation = 133, kRedirect = 137;          // RFC 4861, the five of them
 constexpr uint8_t kMldFirst = 130, kMldLast = 132, kMldReport = 143;   // RFC 2710, RFC 3810
 
-uint16_t load16(const uint8_t* p) noexcept {  // network order
-  return static_cast<uint16_t>(p[0] << 8 | p[1]);
-}
-
 // l4: of the first fragment, bytes of it.
 PuntClass class_of_l4(uint8_t proto, uint8_t ttl, const uint8_t* l4, ptrdiff_t bytes) noexcept {
   if (proto == kOspf || proto == kVrrp) return PuntClass::kRouting;
   if (bytes < 4) return PuntClass::kOther;
-  const uint16_t source = load16(l4), destination = load16(l4 + 2);
+  const uint16_t source = lb_load_be16(l4), destination = lb_load_be16(l4 + 2);
   if (proto == LB_PROTO_TCP && (source == kBgp || destination == kBgp)) return PuntClass::kRouting;
   if (proto != LB_PROTO_UDP) return PuntClass::kOther;
   if (destination == kBfdMultihop) return PuntClass::kRouting;
@@ -44,7 +40,7 @@ PuntClass class_of_l4(uint8_t proto, uint8_t ttl, const uint8_t* l4, ptrdiff_t b
 PuntClass class_of_ipv4(const uint8_t* ip, const uint8_t* end) noexcept {
   if (end - ip < static_cast<ptrdiff_t>(sizeof(lb_ipv4))) return PuntClass::kOther;
   const ptrdiff_t header = (ip[0] & 15) * 4;
-  const bool has_l4 = (load16(ip + offsetof(lb_ipv4, frag)) & LB_IPV4_OFFSET) == 0 && end - ip >= header;
+  const bool has_l4 = (lb_load_be16(ip + offsetof(lb_ipv4, frag)) & LB_IPV4_OFFSET) == 0 && end - ip >= header;
   return class_of_l4(ip[offsetof(lb_ipv4, proto)], ip[offsetof(lb_ipv4, ttl)], ip + header,
                      has_l4 ? end - ip - header : 0);
 }
@@ -89,12 +85,12 @@ PuntClass punt_class(const uint8_t* frame, uint32_t length) noexcept {
   if (length < sizeof(lb_eth)) return PuntClass::kOther;
   const uint8_t* end = frame + length;
   const uint8_t* next = frame + sizeof(lb_eth);
-  uint16_t type = load16(next - 2);
+  uint16_t type = lb_load_be16(next - 2);
   if (is_link_local_group(frame)) return PuntClass::kLink;
   for (uint32_t tags = 0; tags < kMaxTags && (type == LB_ETH_VLAN || type == LB_ETH_QINQ); tags++) {
     if (end - next < static_cast<ptrdiff_t>(sizeof(lb_vlan))) return PuntClass::kOther;
     next += sizeof(lb_vlan);
-    type = load16(next - 2);
+    type = lb_load_be16(next - 2);
   }
   switch (type) {
     case LB_ETH_ARP:

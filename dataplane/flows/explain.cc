@@ -37,7 +37,7 @@ void read_answer(const stages::Batch& b, model::Explanation& e) {
   const uint8_t* const l4 = b.data[0] + sizeof(lb_eth) + (b.meta[0].family == 4 ? sizeof(lb_ipv4) : sizeof(lb_ipv6));
   if (b.reason[0] == LB_DROP_TooBig) {
     e.answer = b.meta[0].family == 4 ? "fragmentation needed" : "packet too big";
-    e.answer_mtu = static_cast<uint32_t>(l4[4]) << 24 | l4[5] << 16 | l4[6] << 8 | l4[7];
+    e.answer_mtu = lb_load_be32(l4 + offsetof(lb_icmp, rest));
   } else if (b.reason[0] == LB_DROP_NoListener) {
     e.answer = b.meta[0].proto == LB_PROTO_TCP ? "reset" : "port unreachable";
   }

@@ -33,7 +33,7 @@ inline constexpr uint32_t kDefaultFlows = 1048576;
 inline constexpr uint32_t kMinFlows = 1024;  // 0 apart
 inline constexpr uint32_t kMaxFlows = 268435456;
 inline constexpr uint32_t kMinOrphanAfter = 1, kMaxOrphanAfter = 604800;  // seconds; 0 (never) apart
-inline constexpr uint16_t kMinMtu = 1280;                                 // RFC 8200 section 5
+inline constexpr uint16_t kMinMtu = LB_IPV6_LEAST_MTU;
 inline constexpr uint16_t kMaxMtu = 9000;
 inline constexpr uint32_t kMaxCore = 1023;  // CPU_SETSIZE - 1
 inline constexpr uint8_t kMaxPrefix4 = 32, kMaxPrefix6 = 128;

@@ -146,6 +146,15 @@ static inline lb_be32 lb_htonl(__u32 host) {
 static inline __u32 lb_ntohl(lb_be32 wire) {
   return (__u32)__builtin_bswap32(wire);
 }
+#define LB_IPV6_LEAST_MTU 1280u  // bytes that every link takes: RFC 8200 section 5
+
+// A field that may lie anywhere, in host order.
+static inline __u16 lb_load_be16(const __u8* p) {
+  return (__u16)(p[0] << 8 | p[1]);
+}
+static inline __u32 lb_load_be32(const __u8* p) {
+  return (__u32)lb_load_be16(p) << 16 | lb_load_be16(p + 2);
+}
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "lbd is built for little-endian machines"
 #endif

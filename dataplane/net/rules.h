@@ -5,6 +5,9 @@
 #include "dataplane/net/abi.h"
 
 #define LB_MAX_TAGS 2u  // VLAN tags in front of an IP packet that may be ours
+// IPv6 extension headers that are walked over, and the bytes of all of them.
+#define LB_MAX_EXTENSIONS 8u
+#define LB_MAX_EXTENSION_BYTES 256u
 
 // IPv6 extension headers that are walked over (RFC 8200 section 4; mobility: RFC 6275 section 6.1).
 static inline int lb_is_extension(__u8 next) {

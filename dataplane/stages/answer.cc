@@ -13,8 +13,6 @@ namespace {
 
 using model::Snapshot;
 
-constexpr uint32_t kLeastMtu6 = 1280;  // RFC 8200 section 5
-
 // parse() has dropped every source that is no host's but class E (RFC 1122 section 3.2.2).
 bool is_one_host(const Meta& m) noexcept {
   return m.family == 6 || m.src.b[12] < 240;
@@ -45,7 +43,7 @@ uint32_t mtu_inside(const Meta& m, const Snapshot& s) noexcept {
   const lb_backend& backend = s.backends[m.backend];
   const uint32_t outer = outer_bytes(s.services[m.service], backend);
   const uint32_t mtu = backend.mtu > outer ? backend.mtu - outer : 0;
-  return m.family == 6 ? std::max(mtu, kLeastMtu6) : mtu;
+  return m.family == 6 ? std::max(mtu, LB_IPV6_LEAST_MTU) : mtu;
 }
 
 AnswerKind kind_of(const Batch& b, Slot i, const Snapshot& s) noexcept {

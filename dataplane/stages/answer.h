@@ -1,4 +1,4 @@
-// Stage 9: what is ours but cannot go on is answered, in its own buffer: echo replies, time exceeded, port unreachable
+// Stage 6: what is ours but cannot go on is answered, in its own buffer: echo replies, time exceeded, port unreachable
 // or a reset where a service says `on-no-listener: reject`, fragmentation needed and packet too big.
 //   in    Batch::refused, with the reason of each in Batch::reason; frames as they came in
 //   out   Verdict::kAnswer and the frame that is the answer; or the drop as it was: no answer is due, the limits of

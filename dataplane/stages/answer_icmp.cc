@@ -10,9 +10,9 @@ namespace lb::stages {
 namespace {
 
 constexpr uint8_t kEchoReply4 = 0, kEchoReply6 = 129;
-constexpr uint32_t kMostBytes4 = 576;   // of an error: RFC 1812 section 4.3.2.3
-constexpr uint32_t kMostBytes6 = 1280;  // RFC 4443 section 2.4 (c)
-constexpr uint8_t kErrorTos = 0xc0;     // internetwork control: RFC 1812 section 4.3.2.5
+constexpr uint32_t kMostBytes4 = 576;                // of an error: RFC 1812 section 4.3.2.3
+constexpr uint32_t kMostBytes6 = LB_IPV6_LEAST_MTU;  // RFC 4443 section 2.4 (c)
+constexpr uint8_t kErrorTos = 0xc0;                  // internetwork control: RFC 1812 section 4.3.2.5
 
 struct TypeCode {
   uint8_t type, code;

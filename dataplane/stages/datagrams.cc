@@ -34,7 +34,7 @@ void for_words(uint32_t first, uint32_t count, const Each& each) noexcept {
 DatagramKey DatagramKey::of(const uint8_t* frame, const Meta& m, uint32_t id) noexcept {
   uint64_t vlans = 0;
   for (uint32_t at = sizeof(lb_eth); at < m.l3; at += sizeof(lb_vlan))
-    vlans = vlans << 12 | (wire16(frame + at) & 0xfff);
+    vlans = vlans << 12 | (lb_load_be16(frame + at) & 0xfff);
   const uint64_t proto = m.family == 4 ? m.proto : 0;
   return {{lb_load64(m.src.b), lb_load64(m.src.b + 8), lb_load64(m.dst.b), lb_load64(m.dst.b + 8),
            id | vlans << 32 | proto << 56}};

@@ -20,13 +20,9 @@ struct FragmentPart {
   uint32_t units() const noexcept { return (bytes + 7u) / 8; }
 };
 
-inline uint16_t wire16(const uint8_t* p) noexcept {
-  return static_cast<uint16_t>(p[0] << 8 | p[1]);
-}
-
 // Of the IPv6 fragment header at h: an offset, or more to come. One with neither is a whole packet.
 inline bool is_fragment_header(const uint8_t* h) noexcept {
-  return (wire16(h + 2) & 0xfff9) != 0;
+  return (lb_load_be16(h + 2) & 0xfff9) != 0;
 }
 
 // Bytes of the IPv6 extension header at h. RFC 4302 section 2.2, RFC 8200 section 4

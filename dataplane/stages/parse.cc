@@ -17,8 +17,6 @@ using model::Snapshot;
 constexpr Drop kFine = static_cast<Drop>(0);  // counter 0 is no drop
 static_assert(LB_DROP_FIRST > 0);
 constexpr uint32_t kNotOwned = UINT32_MAX;
-constexpr uint32_t kMaxExtensions = 8;
-constexpr uint32_t kMaxExtensionBytes = 256;
 constexpr uint8_t kMappedPrefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 template <class Header>
@@ -42,11 +40,11 @@ bool read_addresses(const Batch& b, Slot i, Meta& m) noexcept {
   const uint32_t length = b.length[i];
   if (length < sizeof(lb_eth) || std::memcmp(frame, b.port_mac.data(), 6) != 0) return false;
   uint32_t at = sizeof(lb_eth);
-  uint16_t type = wire16(frame + at - 2);
+  uint16_t type = lb_load_be16(frame + at - 2);
   for (uint32_t tags = 0; (type == LB_ETH_VLAN || type == LB_ETH_QINQ) && tags < LB_MAX_TAGS; tags++) {
     at += sizeof(lb_vlan);
     if (at > length) return false;
-    type = wire16(frame + at - 2);
+    type = lb_load_be16(frame + at - 2);
   }
   m.l3 = static_cast<uint16_t>(at);
   if (type == LB_ETH_IPV4 && length >= at + sizeof(lb_ipv4)) {
@@ -94,7 +92,7 @@ Drop parse_ipv4(const uint8_t* frame, uint32_t length, Meta& m) noexcept {
 Drop meet_fragment_header(const uint8_t* h, Meta& m) noexcept {
   if (!is_fragment_header(h)) return kFine;
   if (m.fragment != 0) return LB_DROP_BadExtension;
-  m.fragment = (wire16(h + 2) & 0xfff8) == 0 ? kFirstFragment : kLaterFragment;
+  m.fragment = (lb_load_be16(h + 2) & 0xfff8) == 0 ? kFirstFragment : kLaterFragment;
   return kFine;
 }
 
@@ -105,10 +103,10 @@ Drop walk_extensions(const uint8_t* frame, uint32_t end, uint8_t next, Meta& m) 
   uint32_t at = first;
   for (uint32_t count = 0; lb_is_extension(next) != 0 && m.fragment != kLaterFragment; count++) {
     const Drop cut = m.fragment != 0 ? LB_DROP_FragmentTiny : LB_DROP_BadExtension;
-    if (count == kMaxExtensions) return LB_DROP_BadExtension;
+    if (count == LB_MAX_EXTENSIONS) return LB_DROP_BadExtension;
     if (at + 8 > end) return cut;
     const uint32_t bytes = extension_bytes(next, frame + at);
-    if (at + bytes - first > kMaxExtensionBytes) return LB_DROP_BadExtension;
+    if (at + bytes - first > LB_MAX_EXTENSION_BYTES) return LB_DROP_BadExtension;
     if (at + bytes > end) return cut;
     if (next == LB_PROTO_FRAGMENT)
       if (const Drop why = meet_fragment_header(frame + at, m); why != kFine) return why;

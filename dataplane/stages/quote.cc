@@ -11,8 +11,6 @@ namespace lb::stages {
 namespace {
 
 constexpr uint32_t kQuotedL4 = 8;  // RFC 792: ports, and the sequence number or length of the datagram
-constexpr uint32_t kMaxExtensions = 8;
-constexpr uint32_t kMaxExtensionBytes = 256;
 
 // The quoted packet, as far as it is there.
 struct Quote {
@@ -28,7 +26,7 @@ L4 find_l4_in_ipv4(const Quote& q) noexcept {
   if (q.bytes < sizeof(lb_ipv4) || q.at[0] >> 4 != 4) return {};
   const uint32_t header = (q.at[0] & 15u) * 4;
   if (header < sizeof(lb_ipv4)) return {};
-  if ((wire16(q.at + offsetof(lb_ipv4, frag)) & LB_IPV4_OFFSET) != 0) return {};  // ports are in the first one
+  if ((lb_load_be16(q.at + offsetof(lb_ipv4, frag)) & LB_IPV4_OFFSET) != 0) return {};  // ports are in the first one
   return {header, q.at[offsetof(lb_ipv4, proto)]};
 }
 
@@ -38,11 +36,11 @@ L4 find_l4_in_ipv6(const Quote& q) noexcept {
   uint32_t at = sizeof(lb_ipv6);
   uint8_t next = q.at[offsetof(lb_ipv6, next)];
   for (uint32_t count = 0; lb_is_extension(next) != 0; count++) {
-    if (count == kMaxExtensions || at + 8 > q.bytes) return {};
+    if (count == LB_MAX_EXTENSIONS || at + 8 > q.bytes) return {};
     const uint8_t* h = q.at + at;
-    if (next == LB_PROTO_FRAGMENT && (wire16(h + 2) & 0xfff8) != 0) return {};
+    if (next == LB_PROTO_FRAGMENT && (lb_load_be16(h + 2) & 0xfff8) != 0) return {};
     at += extension_bytes(next, h);
-    if (at > sizeof(lb_ipv6) + kMaxExtensionBytes) return {};
+    if (at > sizeof(lb_ipv6) + LB_MAX_EXTENSION_BYTES) return {};
     next = h[0];
   }
   return {at, next};
