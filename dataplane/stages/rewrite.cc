@@ -5,7 +5,6 @@
 
 #include "dataplane/net/csum.h"
 #include "dataplane/net/headers.h"
-#include "dataplane/net/outer.h"
 #include "dataplane/stages/split.h"
 
 namespace lb::stages {
@@ -40,13 +39,11 @@ uint8_t tos_of(const uint8_t* ip, uint8_t family) noexcept {
   return family == 4 ? ip[1] : static_cast<uint8_t>(ip[0] << 4 | ip[1] >> 4);
 }
 
-void write_outer(uint8_t* frame, const uint8_t* inner, const Meta& m, const lb_backend& backend) noexcept {
-  const uint8_t proto = m.family == 4 ? LB_PROTO_IPIP : LB_PROTO_IPV6;
-  const uint8_t tos = tos_of(inner, m.family);
-  if ((backend.flags & LB_BACKEND_IPV6) != 0)
-    lb_outer_ipv6(frame, &backend, proto, tos, m.ip_length, lb_flow_label(m.hash));
-  else
-    lb_outer_ipv4(frame, &backend, proto, tos, m.ip_length);
+Inner inner_of(const Meta& m, const uint8_t* ip) noexcept {
+  return {.proto = static_cast<uint8_t>(m.family == 4 ? LB_PROTO_IPIP : LB_PROTO_IPV6),
+          .tos = tos_of(ip, m.family),
+          .bytes = m.ip_length,
+          .hash = m.hash};
 }
 
 // In registers: the packet is bytes, and a store to bytes may be a store to anything.
@@ -75,7 +72,7 @@ void rewrite_one(Batch& b, Slot i, const Records& records) noexcept {
   b.data[i] = data - grow;
   b.headroom[i] = static_cast<uint16_t>(headroom - grow);
   b.length[i] = static_cast<uint16_t>(sizeof(lb_eth) + outer + ip_length);
-  if (outer != 0) write_outer(data - grow, ip, m, backend);
+  if (outer != 0) write_outer(data - grow, backend, inner_of(m, ip));
 }
 
 // RETURNS: those that are ready; the others do not fit, or have no hop left, and are as they were.

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "dataplane/model/snapshot.h"
+#include "dataplane/net/outer.h"
 #include "dataplane/stages/batch.h"
 
 namespace lb::stages {
@@ -18,6 +19,20 @@ void rewrite(Batch& b, const model::Snapshot& snapshot) noexcept;
 inline uint32_t outer_bytes(const lb_service& service, const lb_backend& backend) noexcept {
   if (service.forward != LB_FORWARD_IPIP) return 0;
   return (backend.flags & LB_BACKEND_IPV6) != 0 ? sizeof(lb_ipv6) : sizeof(lb_ipv4);
+}
+
+// The outer header of an IP packet of `bytes` to that backend, and the Ethernet header, at the front of the frame.
+struct Inner {
+  uint8_t proto;  // LB_PROTO_IPIP, LB_PROTO_IPV6
+  uint8_t tos;
+  uint16_t bytes;
+  uint64_t hash;  // of the flow
+};
+inline void write_outer(uint8_t* frame, const lb_backend& backend, const Inner& inner) noexcept {
+  if ((backend.flags & LB_BACKEND_IPV6) != 0)
+    lb_outer_ipv6(frame, &backend, inner.proto, inner.tos, inner.bytes, lb_flow_label(inner.hash));
+  else
+    lb_outer_ipv4(frame, &backend, inner.proto, inner.tos, inner.bytes);
 }
 
 // Usual packets, by what is put in front of them; bit i: slot i, to Usual::backend.

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "dataplane/net/csum.h"
-#include "dataplane/net/outer.h"
+#include "dataplane/stages/rewrite.h"
 
 namespace lb::stages {
 namespace {
@@ -29,13 +29,9 @@ Split::Split(const Batch& b, Slot i, const model::Snapshot& snapshot) noexcept
       ip_(b.data[i] + meta_.l3),
       data_(ip_ + header_of(ip_)),
       bytes_(meta_.ip_length - header_of(ip_)),
-      tunnel_(snapshot.services[meta_.service].forward == LB_FORWARD_IPIP),
-      front_(sizeof(lb_eth)),
+      outer_(outer_bytes(snapshot.services[meta_.service], backend_)),
+      room_(backend_.mtu - outer_),
       first_header_(header_of(ip_)) {
-  const bool ipv6 = (backend_.flags & LB_BACKEND_IPV6) != 0;
-  const uint32_t outer = !tunnel_ ? 0u : static_cast<uint32_t>(ipv6 ? sizeof(lb_ipv6) : sizeof(lb_ipv4));
-  front_ += outer;
-  room_ = backend_.mtu - outer;
   keep_copied_options();
 }
 
@@ -82,21 +78,19 @@ void Split::write_ip(uint8_t* ip, uint32_t bytes) const noexcept {
 void Split::write_front(uint8_t* frame, uint32_t ip_bytes) const noexcept {
   const auto length = static_cast<uint16_t>(ip_bytes);
   const uint8_t tos = ip_[offsetof(lb_ipv4, tos)];
-  if (!tunnel_) {
+  if (outer_ == 0) {
     std::memcpy(frame, backend_.head, 12);
     const lb_be16 type = lb_htons(LB_ETH_IPV4);
     std::memcpy(frame + 12, &type, 2);
-  } else if ((backend_.flags & LB_BACKEND_IPV6) != 0) {
-    lb_outer_ipv6(frame, &backend_, LB_PROTO_IPIP, tos, length, lb_flow_label(meta_.hash));
   } else {
-    lb_outer_ipv4(frame, &backend_, LB_PROTO_IPIP, tos, length);
+    write_outer(frame, backend_, {.proto = LB_PROTO_IPIP, .tos = tos, .bytes = length, .hash = meta_.hash});
   }
 }
 
 void Split::write(uint8_t* to) noexcept {
   const uint32_t bytes = piece_bytes(), ip_bytes = header_bytes() + bytes;
   write_front(to, ip_bytes);
-  write_ip(to + front_, bytes);
+  write_ip(to + front(), bytes);
   at_ += bytes;
 }
 

@@ -26,13 +26,14 @@ class Split {
   Split(const Batch& b, Slot i, const model::Snapshot& snapshot) noexcept;
 
   // Of the next frame; 0: that was all.
-  uint32_t frame_bytes() const noexcept { return left() == 0 ? 0 : front_ + header_bytes() + piece_bytes(); }
+  uint32_t frame_bytes() const noexcept { return left() == 0 ? 0 : front() + header_bytes() + piece_bytes(); }
   // REQUIRES: frame_bytes() > 0, and to has that many. Goes on to the next one.
   void write(uint8_t* to) noexcept;
 
  private:
   static constexpr uint32_t kMaxHeader = 60;
 
+  uint32_t front() const noexcept { return static_cast<uint32_t>(sizeof(lb_eth)) + outer_; }
   uint32_t left() const noexcept { return bytes_ - at_; }
   uint32_t header_bytes() const noexcept { return at_ == 0 ? first_header_ : later_header_; }
   uint32_t piece_bytes() const noexcept;
@@ -46,9 +47,8 @@ class Split {
   const uint8_t* data_;  // what is cut
   uint32_t bytes_;       // of it
   uint32_t at_ = 0;      // the next piece
-  bool tunnel_;
-  uint32_t front_;  // Ethernet and outer header
-  uint32_t room_;   // of a piece as an IP packet
+  uint32_t outer_;       // bytes of the outer header
+  uint32_t room_;        // of a piece as an IP packet
   uint32_t first_header_, later_header_ = sizeof(lb_ipv4);
   std::array<uint8_t, kMaxHeader> later_{};  // the header of those behind the first
 };
