@@ -67,5 +67,32 @@ TEST(FragmentRace, WhatAnotherWorkerTellsIsOfThatDatagram) {
   EXPECT_GT(found[0] + found[1], 100u);
 }
 
+// One place that is two datagrams' in turn, as fast as can be: its key is read word by word, and must not be taken for
+// the other's while it changes.
+TEST(FragmentRace, APlaceThatChangesHandsIsNobodysMeanwhile) {
+  Datagrams table(8);
+  std::atomic<bool> over = false;
+  std::thread writer([&] {
+    for (uint32_t round = 0; !over.load(std::memory_order_relaxed); round++) {
+      Datagram& place = table.at(0);
+      if (place.used) table.forget(place);
+      table.make(place, 0, key_of(1 + round % 2));
+      table.learn(place, told_of(1 + round % 2));
+    }
+  });
+  uint64_t found = 0, wrong = 0;
+  for (uint32_t round = 0; round < 100 * kRounds; round++) {
+    FirstTold told;
+    const uint32_t asked = 1 + round % 2;
+    if (!table.look_up(0, key_of(asked), told)) continue;
+    found++;
+    wrong += told.sport != told_of(asked).sport;
+  }
+  over = true;
+  writer.join();
+  EXPECT_EQ(0u, wrong);
+  EXPECT_GT(found, 100u);
+}
+
 }  // namespace
 }  // namespace lb::stages
