@@ -93,6 +93,4 @@ def flow_lab(binaries, engine):
     finally:
         if servers:
             servers.close()
-        if it.daemon:
-            it.stop_lbd()
-        it.script("down")
+        it.close()

@@ -19,6 +19,16 @@ CLIENT = Path(__file__).with_name("client.py")
 # The reasons for which a packet is dropped, as docs/counters.md lists them.
 DROPS = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "counters.md").read_text().partition("## Drop reasons")[2].partition("\n## ")[0], re.M)
 TOOLS = BUILD / "tests" / "tools"
+V4, V6 = "192.0.2", "2001:db8:0:1:"
+# service -> URL; backends by IPv4 address (dsr, tun) and by IPv6 address (dsr6, tun6).
+PATHS = {
+    "dsr 4": f"http://{V4}.10/",
+    "dsr 6": f"http://[{V6}:10]/",
+    "ipip 4in4": f"http://{V4}.20/",
+    "ipip 6in4": f"http://[{V6}:20]/",
+    "ipip 4in6": f"http://{V4}.21/",
+    "ipip 6in6": f"http://[{V6}:21]/",
+}
 
 
 def wait_for(what, condition, seconds=10.0):
@@ -73,6 +83,7 @@ class Lab:
         self.config = self.dir / "lbd.yaml"
         self.state = self.dir / "state"
         self.daemon = None  # lbd when start_lbd() started it
+        self.servers = []
 
     def script(self, *args, check=True):
         done = subprocess.run([ROOT / "scripts" / "lab", *args], env=self.env, capture_output=True, text=True,
@@ -100,6 +111,21 @@ class Lab:
 
     def popen(self, host, *command, **kwargs):
         return subprocess.Popen(self.argv(host, *command), text=True, **kwargs)
+
+    def serve(self, host, *command):
+        """Starts a server on a host and waits until it says that it is ready; close() ends it."""
+        self.servers.append(self.popen(host, *command, stdout=subprocess.PIPE))
+        assert self.servers[-1].stdout.readline() == "ready\n"
+
+    def close(self):
+        """The end of what was started here, and of the lab."""
+        for server in self.servers:
+            server.kill()
+            server.wait()
+            server.stdout.close()
+        if self.daemon:
+            self.stop_lbd()
+        self.script("down")
 
     def lbctl(self, *args, exit_code=0, stdin=None):
         """Runs lbctl against this lab's lbd and returns what it printed; fails when it ends otherwise than expected."""

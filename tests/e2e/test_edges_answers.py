@@ -6,9 +6,8 @@ import subprocess
 
 import pytest
 
-from lab import wait_for
+from lab import V4, V6, wait_for
 
-V4, V6 = "192.0.2", "2001:db8:0:1:"
 SERVED = {4: f"{V4}.10", 6: f"{V6}:10"}  # port 80 has a service, all others are dropped
 POLITE = {4: f"{V4}.30", 6: f"{V6}:30"}  # all other ports are rejected
 PLAIN = {4: "198.51.100.74", 6: "2001:db8:c2::10"}  # c2, an ordinary host behind the same router

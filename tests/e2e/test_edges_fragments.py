@@ -26,7 +26,6 @@ def with_udp_port(config):
 @pytest.fixture(scope="module")
 def datagram_lab(binaries, engine):
     it = Lab("frag", engine)
-    servers = []
     try:
         it.up()
         it.config.write_text(with_udp_port(it.config.read_text()))
@@ -35,17 +34,10 @@ def datagram_lab(binaries, engine):
             # The flood's first fragments reach the backends, where each waits for its rest for half a minute.
             memory = ("net.ipv4.ipfrag_high_thresh=100000000", "net.ipv6.ip6frag_high_thresh=100000000")
             it.run(host, "sysctl", "-qw", *memory)
-            servers.append(it.popen(host, "/usr/bin/python3", TOOL, "serve", host, PORT, *VIPS.values(), stdout=subprocess.PIPE))
-            assert servers[-1].stdout.readline() == "ready\n"
+            it.serve(host, "/usr/bin/python3", TOOL, "serve", host, PORT, *VIPS.values())
         yield it
     finally:
-        for process in servers:
-            process.kill()
-            process.wait()
-            process.stdout.close()
-        if it.daemon:
-            it.stop_lbd()
-        it.script("down")
+        it.close()
 
 
 def router_mac(lab, client):

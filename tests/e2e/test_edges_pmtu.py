@@ -4,23 +4,13 @@ MSS. The router of the lab is the narrow place: a route with a smaller MTU makes
 import contextlib
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from lab import Lab, shares, wait_for
+from lab import PATHS, V4, V6, Lab, shares, wait_for
 
-V4, V6 = "192.0.2", "2001:db8:0:1:"
-URLS = {
-    "dsr 4": f"http://{V4}.10/",
-    "dsr 6": f"http://[{V6}:10]/",
-    "ipip 4in4": f"http://{V4}.20/",
-    "ipip 6in4": f"http://[{V6}:20]/",
-    "ipip 4in6": f"http://{V4}.21/",
-    "ipip 6in6": f"http://[{V6}:21]/",
-}
-TUNNELS = [path for path in URLS if path.startswith("ipip")]
+TUNNELS = [path for path in PATHS if path.startswith("ipip")]
 OUTER = {"ipip 4in4": 20, "ipip 6in4": 20, "ipip 4in6": 40, "ipip 6in6": 40}
 BACKENDS = ["b1", "b2", "b3", "b4"]
 BYTES = 3_000_000
@@ -32,7 +22,6 @@ PROBE = Path(__file__).with_name("udp_probe.py")
 def narrow_lab(binaries, engine):
     """A lab whose ipip services take UDP too; every backend echoes it."""
     it = Lab("pmtu", engine)
-    servers = []
     try:
         it.up()
         it.config.write_text(re.sub(r'"(\S+\.2[01]|\[\S+:2[01]\]):80/tcp"', rf'"\1:80/tcp", "\1:{UDP_PORT}/udp"', it.config.read_text()))
@@ -40,17 +29,10 @@ def narrow_lab(binaries, engine):
         (it.dir / "upload").write_bytes(b"x" * BYTES)
         vips = [f"{V4}.20", f"{V4}.21", f"{V6}:20", f"{V6}:21"]
         for host in BACKENDS:
-            servers.append(it.popen(host, "/usr/bin/python3", PROBE, "serve", UDP_PORT, *vips, stdout=subprocess.PIPE))
-            assert servers[-1].stdout.readline() == "ready\n"
+            it.serve(host, "/usr/bin/python3", PROBE, "serve", UDP_PORT, *vips)
         yield it
     finally:
-        for server in servers:
-            server.kill()
-            server.wait()
-            server.stdout.close()
-        if it.daemon:
-            it.stop_lbd()
-        it.script("down")
+        it.close()
 
 
 def forget_paths(lab):
@@ -120,12 +102,12 @@ def udp(lab, url, size, seconds=10):
     return json.loads(done.stdout)["size"]
 
 
-@pytest.mark.parametrize("path", URLS)
+@pytest.mark.parametrize("path", PATHS)
 def test_errors_about_downloads_reach_the_backend_that_sends(narrow_lab, path):
     forget_paths(narrow_lab)
     before = narrow_lab.totals()["icmp_errors_forwarded"]
     with narrow_to_clients(narrow_lab, 1400):
-        results = narrow_lab.connect("c1", URLS[path] + "big", 24, concurrency=8, timeout=20)
+        results = narrow_lab.connect("c1", PATHS[path] + "big", 24, concurrency=8, timeout=20)
     assert [(r.get("error"), r.get("bytes")) for r in results if r.get("bytes") != BYTES] == []
     assert set(shares(results)) == set(BACKENDS)
     # Each backend had to be told.
@@ -138,7 +120,7 @@ def test_errors_about_downloads_reach_the_backend_that_sends(narrow_lab, path):
 def test_without_these_errors_downloads_hang(narrow_lab, path):
     forget_paths(narrow_lab)
     with narrow_to_clients(narrow_lab, 1400), without_errors(narrow_lab):
-        results = narrow_lab.connect("c1", URLS[path] + "big", 4, concurrency=4, timeout=3)
+        results = narrow_lab.connect("c1", PATHS[path] + "big", 4, concurrency=4, timeout=3)
     assert [r for r in results if "error" not in r] == []
 
 
@@ -158,7 +140,7 @@ NARROW = [(path, mtu) for path in TUNNELS for mtu in (1400, 1280 + OUTER[path])]
 @pytest.mark.engines("dpdk", "xdp-native")
 @pytest.mark.parametrize("path,mtu", NARROW)
 def test_a_narrow_way_to_the_backends_is_found_out(narrow_lab, path, mtu):
-    lab, url = narrow_lab, URLS[path]
+    lab, url = narrow_lab, PATHS[path]
     with narrow_to_backends(lab, mtu):
         forget_paths(lab)
         restart(lab)
@@ -181,7 +163,7 @@ def test_without_errors_to_the_client_uploads_hang(narrow_lab, path):
     with narrow_to_backends(lab, 1400), without_errors(lab):
         forget_paths(lab)
         restart(lab)
-        assert upload(lab, URLS[path], seconds=3) is None
+        assert upload(lab, PATHS[path], seconds=3) is None
 
 
 @pytest.mark.engines("dpdk")
@@ -191,7 +173,7 @@ def test_too_little_for_ipv6_is_said(narrow_lab):
         forget_paths(lab)
         restart(lab)
         for _ in range(8):
-            upload(lab, URLS["ipip 4in4"])
+            upload(lab, PATHS["ipip 4in4"])
         told = [b for b in lab.json("backend", "list", "fe/*")["backends"] if b["path_mtu"]]
         assert told
         for b in told:

@@ -2,18 +2,8 @@
 
 import pytest
 
-from lab import chi_square_p, shares, wait_for
+from lab import PATHS, V4, V6, chi_square_p, shares, wait_for
 
-V4, V6 = "192.0.2", "2001:db8:0:1:"
-# service -> URL; backends by IPv4 address (dsr, tun) and by IPv6 address (dsr6, tun6).
-PATHS = {
-    "dsr 4": f"http://{V4}.10/",
-    "dsr 6": f"http://[{V6}:10]/",
-    "ipip 4in4": f"http://{V4}.20/",
-    "ipip 6in4": f"http://[{V6}:20]/",
-    "ipip 4in6": f"http://{V4}.21/",
-    "ipip 6in6": f"http://[{V6}:21]/",
-}
 WEIGHTS = {"b1": 100, "b2": 100, "b3": 50, "b4": 50}
 
 
