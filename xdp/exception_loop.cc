@@ -55,7 +55,6 @@ void ExceptionLoop::run() noexcept {
     take_snapshot();
     if (snapshot_ == nullptr) continue;
     tick();
-    go_on_with_woken();
     for (size_t port = 0; port < ports_.size(); port++)
       if (polled_[port].revents != 0) do_batch(port);
   }
