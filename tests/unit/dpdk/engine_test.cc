@@ -196,10 +196,10 @@ TEST_F(Engine, MutatedFramesEachGetOneVerdictAndNoBufferIsLost) {
     left += drain();
   }
   ASSERT_TRUE(received(sent));
+  ASSERT_TRUE(testing::eventually([&] { return verdicts(total()) == sent; }));  // what is held gives up in a moment
   left += drain();
   const auto c = total();
-  EXPECT_EQ(verdicts(c), sent);
-  EXPECT_EQ(c[LB_COUNT_Forwarded], left);
+  EXPECT_EQ(c[LB_COUNT_Forwarded] + c[LB_COUNT_Answered], left);
   EXPECT_GT(left, 1000u);
   EXPECT_EQ(buffers_.in_use(), before);
   EXPECT_EQ(engine_->buffers_in_use(), engine_before);
