@@ -198,7 +198,7 @@ class FakeTopology : public TopologySource {
       reach.source = net::Address::parse(a.is_ipv4() ? "10.0.0.1" : "2001:db8:1::1").value();
       reach.dst_mac = net::Mac::parse("02:00:00:00:00:02").value();
       reach.src_mac = net::Mac::parse("02:00:00:00:00:01").value();
-      reach.mtu = 1500;
+      reach.mtu = mtu;
     }
     topology.kernel_addresses = own;
     return topology;
@@ -207,6 +207,7 @@ class FakeTopology : public TopologySource {
   void on_change(std::function<void()> changed) override { change = std::move(changed); }
   std::vector<std::string> problems() const override { return sentences; }
 
+  uint16_t mtu = 1500;
   std::map<net::Address, std::string> why;
   std::set<net::Address> own, followed;
   std::function<void()> change;

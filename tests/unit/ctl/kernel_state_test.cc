@@ -117,7 +117,10 @@ TEST_F(ReachTest, OnLinkWithTheSmallestMtu) {
   EXPECT_EQ(r.dst_mac, kTheirs);
   EXPECT_EQ(r.src_mac, kOurs);
   EXPECT_EQ(r.mtu, 1500);
-  EXPECT_EQ(reach("10.0.0.11", route("10.0.0.11", 32, RTN_UNICAST, 3).put_mtu(1400)).mtu, 1400);
+  EXPECT_EQ(r.mtu_from, model::MtuFrom::kInterface);
+  const model::Reach narrow = reach("10.0.0.11", route("10.0.0.11", 32, RTN_UNICAST, 3).put_mtu(1400));
+  EXPECT_EQ(narrow.mtu, 1400);
+  EXPECT_EQ(narrow.mtu_from, model::MtuFrom::kRoute);
 }
 
 TEST_F(ReachTest, TellsThePortsAddresses) {

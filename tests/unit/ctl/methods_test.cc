@@ -149,6 +149,18 @@ TEST_F(MethodsTest, BackendShowTellsSharesAndWhyNot) {
   EXPECT_EQ(problems[0], "pool fe: 1 of 3 backends take no new flows with ipip: fe/fe12: no route to 10.0.0.12");
 }
 
+TEST_F(MethodsTest, BackendShowWarnsOfTunnelsTooNarrowForIpv6) {
+  const auto warning = [&](uint16_t mtu) {
+    on_control([&] {
+      topology_.mtu = mtu;
+      control_.topology_changed();
+    });
+    return result("backend.show", {{"select", {{"names", {"fe11"}}}}})["warning"];
+  };
+  EXPECT_EQ(warning(1300), nullptr);
+  EXPECT_EQ(warning(1299), "IPv6 packets of 1280 bytes do not fit: MTU 1299, 20 bytes of outer header");
+}
+
 TEST_F(MethodsTest, ConfigShowIntoApplyIsIdentity) {
   for (int round = 0; round < 2; round++) {
     const Json shown = result("config.show");
@@ -250,6 +262,11 @@ TEST_F(MethodsTest, StatsSumAndNameEverything) {
     engine_.worker_counters[1].counters[LB_COUNT_RxPackets] = 1;
   });
   EXPECT_EQ(result("stats.workers")["balanced"], false);
+  on_control([&] {  // one was answered, one is held
+    engine_.worker_counters[1].counters[LB_COUNT_RxPackets] = 2;
+    engine_.worker_counters[1].counters[LB_COUNT_Answered] = engine_.worker_counters[1].counters[LB_COUNT_Held] = 1;
+  });
+  EXPECT_EQ(result("stats.workers")["balanced"], true);
   bool found = false;
   const Json drops = result("stats.drops")["drops"];
   for (const Json& d : drops) {
