@@ -30,6 +30,7 @@ std::vector<Cell> worker_row(const Cell& worker, const json& w, const json& coun
           count_cell(counters, "rx_bytes"),
           count_cell(counters, "forwarded"),
           count_cell(counters, "forwarded_bytes"),
+          count_cell(counters, "answered"),
           count_cell(counters, "punted"),
           {human(drops), drops > 0 ? Tone::kBold : Tone::kPlain, true}};
 }
@@ -43,7 +44,7 @@ void view_workers(const json& result, Text& text) {
     rows.push_back(worker_row({"all"}, json::object(), totals));
   }
   text.table({"worker", "core", "generation", "rx packets", "rx bytes", "forwarded packets", "forwarded bytes",
-              "punted packets", "dropped packets"},
+              "answered packets", "punted packets", "dropped packets"},
              rows);
 }
 
@@ -99,10 +100,13 @@ void view_worst_services(const json& s, Text& text) {
   text.line(fmt::format("and {} services more, healthier or less busy: `lbctl service list`", all.size() - kShown));
 }
 
-// What was handed from worker to worker is told where there is such a thing; the difference lies in their rings.
+// What waits for its first fragment, and what was handed from worker to worker, is told where there is such a thing;
+// the difference lies in the workers' rings.
 std::string verdict_sum(const json& totals) {
-  std::string sum = fmt::format("{} received = {} forwarded + {} punted + {} dropped", number_of(totals, "rx_packets"),
-                                number_of(totals, "forwarded"), number_of(totals, "punted"), dropped(totals));
+  std::string sum = fmt::format("{} received = {} forwarded + {} answered + {} punted + {} dropped",
+                                number_of(totals, "rx_packets"), number_of(totals, "forwarded"),
+                                number_of(totals, "answered"), number_of(totals, "punted"), dropped(totals));
+  if (const uint64_t held = number_of(totals, "held"); held > 0) sum += fmt::format(" + {} held", held);
   const uint64_t out = number_of(totals, "handed_out"), in = number_of(totals, "handed_in");
   if (out == 0 && in == 0) return sum;
   return fmt::format("{} + {} on the way between workers ({} handed over)", sum, out > in ? out - in : 0, out);

@@ -63,7 +63,7 @@ demo_remove() {
 }
 
 demo_counters() {
-  title "Every packet is accounted for: received = forwarded + punted + dropped, for each worker"
+  title "Every packet is accounted for: received = forwarded + answered + punted + dropped, for each worker"
   lab c1 curl -s -m 1 http://192.0.2.10:81/ >/dev/null || true # nobody listens there: counted as no_listener
   show lbctl stats workers
   show lbctl stats drops
