@@ -23,7 +23,8 @@ static inline __u32 lb_csum_words(const void* p, __u32 words) {
   return sum;
 }
 
-// The same of any number of bytes, at most 65,536; an odd one at the end stands in front of a zero (RFC 1071 section 4.1).
+// The same of any number of bytes, at most 65,536; an odd one at the end stands in front of a zero (RFC 1071
+// section 4.1).
 static inline __u32 lb_csum_bytes(const void* p, __u32 bytes) {
   const __u32 sum = lb_csum_words(p, bytes / 2);
   return bytes % 2 == 0 ? sum : sum + ((const __u8*)p)[bytes - 1];

@@ -80,8 +80,11 @@ def write(path, text):
 
 
 def driver_of(pci):
-    link = Path(f"/sys/bus/pci/devices/{pci}/driver")
-    return link.readlink().name if link.exists() else None
+    """The driver that has it; None while it goes from one to another."""
+    try:
+        return Path(f"/sys/bus/pci/devices/{pci}/driver").readlink().name
+    except FileNotFoundError:
+        return None
 
 
 def bind(pci, driver):

@@ -117,7 +117,7 @@ TEST_F(ReachTest, OnLinkWithTheSmallestMtu) {
   EXPECT_EQ(r.dst_mac, kTheirs);
   EXPECT_EQ(r.src_mac, kOurs);
   EXPECT_EQ(r.mtu, 1500);
-  EXPECT_EQ(r.mtu_from, model::MtuFrom::kInterface);
+  EXPECT_EQ(r.mtu_from, model::MtuFrom::kPort) << "the interface itself has 1600";
   const model::Reach narrow = reach("10.0.0.11", route("10.0.0.11", 32, RTN_UNICAST, 3).put_mtu(1400));
   EXPECT_EQ(narrow.mtu, 1400);
   EXPECT_EQ(narrow.mtu_from, model::MtuFrom::kRoute);
