@@ -6,6 +6,7 @@
 
 #include "ctl/call.h"
 #include "ctl/json_view.h"
+#include "dataplane/model/explain_frame.h"
 
 namespace lb::ctl {
 namespace {
@@ -49,10 +50,11 @@ std::string mac_text(const uint8_t* bytes) {
   return mac.to_string();
 }
 
-// The IP header right behind the Ethernet header of the frame that would leave.
+// The outermost IP header of the frame that would leave.
 Json outer_json(const std::vector<uint8_t>& frame) {
-  const uint8_t* ip = frame.data() + sizeof(lb_eth);
-  const size_t bytes = frame.size() - sizeof(lb_eth);
+  const uint32_t front = model::front_of(frame).bytes;
+  const uint8_t* ip = frame.data() + front;
+  const size_t bytes = frame.size() - front;
   if (bytes >= sizeof(lb_ipv4) && ip[0] >> 4 == 4) {
     return {{"source", net::Address::from_ipv4(ip + 12).to_string()},
             {"destination", net::Address::from_ipv4(ip + 16).to_string()},
@@ -79,7 +81,8 @@ Json egress_json(const model::Config& config, const model::Explanation& e) {
   if (!e.port || e.out.size() < sizeof(lb_eth)) return nullptr;
   return {{"port", config.daemon.port_name(net::raw(*e.port))},
           {"dst_mac", e.verdict == "answered" ? Json(nullptr) : Json(mac_text(e.out.data()))},  // of who sent it
-          {"src_mac", mac_text(e.out.data() + 6)}};
+          {"src_mac", mac_text(e.out.data() + 6)},
+          {"vlan", vlan_json(model::front_of(e.out).vlan)}};
 }
 
 template <class T>

@@ -34,6 +34,10 @@ const char* word_of(model::MtuFrom from) {
 
 }  // namespace
 
+Json vlan_json(uint16_t vlan) {
+  return vlan == 0 ? Json(nullptr) : Json(vlan);
+}
+
 const std::string& why_not(const model::BackendState& state, model::Forward forward) {
   return forward == model::Forward::kDsr ? state.why_not_dsr : state.why_not_ipip;
 }
@@ -135,11 +139,13 @@ Json View::flows_of(net::BackendId id) const {
 }
 
 void View::add_reach(Json& json, const net::Address& address) const {
-  json["port"] = json["next_hop"] = json["on_link"] = json["mtu"] = json["mtu_from"] = json["path_mtu"] = nullptr;
+  json["port"] = json["vlan"] = json["next_hop"] = json["on_link"] = json["mtu"] = json["mtu_from"] = json["path_mtu"] =
+      nullptr;
   const auto& reaches = controller_.topology().reach;
   const auto reach = reaches.find(address);
   if (reach == reaches.end() || !reach->second.resolved) return;
   json["port"] = controller_.config().daemon.port_name(net::raw(reach->second.port));
+  json["vlan"] = vlan_json(reach->second.vlan);
   json["next_hop"] = reach->second.next_hop.to_string();
   json["on_link"] = reach->second.on_link;
   json["mtu"] = reach->second.mtu;

@@ -10,6 +10,9 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
+
+#include "dataplane/net/headers.h"
 
 namespace lb::ctl {
 namespace {
@@ -107,6 +110,26 @@ uint32_t metric_mtu(const nlattr* metrics) {
   return to_u32(found[RTAX_MTU]);
 }
 
+uint16_t to_u16(const nlattr* attr) {
+  return attr != nullptr && mnl_attr_get_payload_len(attr) == sizeof(uint16_t) ? mnl_attr_get_u16(attr) : 0;
+}
+
+void set_vlan(Link& link, const nlattr* linkinfo, const nlattr* below) {
+  Attributes<IFLA_INFO_MAX> info{};
+  if (linkinfo == nullptr || below == nullptr) return;
+  mnl_attr_parse_nested(linkinfo, take_attribute<IFLA_INFO_MAX>, &info);
+  const nlattr* kind = info[IFLA_INFO_KIND];
+  if (kind == nullptr || info[IFLA_INFO_DATA] == nullptr) return;
+  if (std::string_view(mnl_attr_get_str(kind), strnlen(mnl_attr_get_str(kind), mnl_attr_get_payload_len(kind))) !=
+      "vlan")
+    return;
+  Attributes<IFLA_VLAN_MAX> vlan{};
+  mnl_attr_parse_nested(info[IFLA_INFO_DATA], take_attribute<IFLA_VLAN_MAX>, &vlan);
+  link.below = static_cast<int>(to_u32(below));
+  link.vlan = to_u16(vlan[IFLA_VLAN_ID]);
+  link.is_dot1q = vlan[IFLA_VLAN_PROTOCOL] == nullptr || lb_ntohs(to_u16(vlan[IFLA_VLAN_PROTOCOL])) == LB_ETH_VLAN;
+}
+
 KernelState::Effect route_effect(const nlmsghdr& message) {
   const auto* rt = body<rtmsg>(message);
   if (rt == nullptr || (rt->rtm_family != AF_INET && rt->rtm_family != AF_INET6)) return {};
@@ -171,6 +194,7 @@ KernelState::Effect KernelState::apply_link(const nlmsghdr& message) {
   }
   link.mac = to_mac(attr[IFLA_ADDRESS]);
   link.mtu = to_u32(attr[IFLA_MTU]);
+  set_vlan(link, attr[IFLA_LINKINFO], attr[IFLA_LINK]);
   link.up = (info->ifi_flags & IFF_UP) != 0 && (info->ifi_flags & IFF_RUNNING) != 0;
   Link& known = links_[info->ifi_index];
   if (known == link) return {};
@@ -250,7 +274,14 @@ std::optional<net::Address> KernelState::source_on(int index, net::Family family
 model::PortAddress KernelState::addresses_on(const std::string& ifname) const {
   const auto it = std::ranges::find_if(links_, [&](const auto& l) { return l.second.name == ifname; });
   if (it == links_.end() || ifname.empty()) return {};
-  return {.ipv4 = source_on(it->first, net::Family::kIpv4), .ipv6 = source_on(it->first, net::Family::kIpv6)};
+  const auto first_of = [&](net::Family family) {
+    auto found = source_on(it->first, family);
+    for (const auto& [index, link] : links_) {
+      if (!found && link.below == it->first) found = source_on(index, family);
+    }
+    return found;
+  };
+  return {.ipv4 = first_of(net::Family::kIpv4), .ipv6 = first_of(net::Family::kIpv6)};
 }
 
 Route read_route(const nlmsghdr& message) {

@@ -22,6 +22,10 @@ struct Link {
   net::Mac mac;
   uint32_t mtu = 0;
   bool up = false;  // administratively, and has a carrier
+  // Of an interface for one VLAN of another: that one's index, the VLAN, and whether its tags are 802.1Q's; else 0.
+  int below = 0;
+  uint16_t vlan = 0;
+  bool is_dot1q = false;
   friend bool operator==(const Link&, const Link&) = default;
 };
 
@@ -67,7 +71,8 @@ class KernelState {
   const Neighbour* neighbour(const NeighbourKey& key) const;
   // The first address on an interface of a family that tunnels may come from.
   std::optional<net::Address> source_on(int index, net::Family family) const;
-  // Of the interface of that name: the addresses that it may send from.
+  // Of the interface of that name: the addresses that it may send from; where it has none of a family, those of a VLAN
+  // of it.
   model::PortAddress addresses_on(const std::string& ifname) const;
 
  private:

@@ -14,6 +14,18 @@ const PortLink* port_of(const std::string& ifname, const std::vector<PortLink>& 
   return it == ports.end() || ifname.empty() ? nullptr : &*it;
 }
 
+// The port that frames to an interface leave by, in the VLAN that the interface is for.
+struct Egress {
+  const PortLink* port = nullptr;
+  uint16_t vlan = 0;
+};
+Egress egress_of(const Link& link, const KernelState& state, const std::vector<PortLink>& ports) {
+  const PortLink* port = port_of(link.name, ports);
+  const Link* below = port != nullptr || link.below == 0 ? nullptr : state.link(link.below);
+  if (below == nullptr) return {.port = port};
+  return {.port = port_of(below->name, ports), .vlan = link.vlan};
+}
+
 std::string names_of(const std::vector<PortLink>& ports) {
   std::string text;
   for (const PortLink& p : ports) {
@@ -23,8 +35,9 @@ std::string names_of(const std::vector<PortLink>& ports) {
 }
 
 // Why the route itself leads nowhere for us; empty when it leads out of a port.
-std::string route_fault(const net::Address& backend, const Route& route, const Link* link,
+std::string route_fault(const net::Address& backend, const Route& route, const KernelState& state,
                         const std::vector<PortLink>& ports) {
+  const Link* const link = state.link(route.interface);
   const std::string to = backend.to_string();
   switch (route.kind) {
     case Route::Kind::kNone:
@@ -43,8 +56,14 @@ std::string route_fault(const net::Address& backend, const Route& route, const L
       break;
   }
   if (link == nullptr) return fmt::format("the interface of the route to {} is gone", to);
-  if (port_of(link->name, ports) == nullptr) {
-    return fmt::format("the route to {} leaves by {}, which is no port of lbd ({})", to, link->name, names_of(ports));
+  const Egress egress = egress_of(*link, state, ports);
+  if (egress.port == nullptr) {
+    return fmt::format("the route to {} leaves by {}, which is no port of lbd ({}) nor a VLAN of one", to, link->name,
+                       names_of(ports));
+  }
+  if (egress.vlan != 0 && !link->is_dot1q) {
+    return fmt::format("the route to {} leaves by {}, whose tags are 802.1ad: lbd sends 802.1Q tags only", to,
+                       link->name);
   }
   if (!link->up) return fmt::format("{} is down", link->name);
   return {};
@@ -81,7 +100,7 @@ void set_mtu(model::Reach& reach, const Route& route, const Link& link, const Po
 
 std::optional<NeighbourKey> next_hop_of(const net::Address& backend, const Route& route, const KernelState& state,
                                         const std::vector<PortLink>& ports) {
-  if (!route_fault(backend, route, state.link(route.interface), ports).empty()) return std::nullopt;
+  if (!route_fault(backend, route, state, ports).empty()) return std::nullopt;
   return NeighbourKey(route.interface, route.gateway.value_or(backend));
 }
 
@@ -98,7 +117,7 @@ model::Reach make_reach(const net::Address& backend, const Route& route, const K
                         const std::vector<PortLink>& ports, bool silent) {
   model::Reach reach;
   const Link* link = state.link(route.interface);
-  reach.why = route_fault(backend, route, link, ports);
+  reach.why = route_fault(backend, route, state, ports);
   if (!reach.why.empty()) return reach;
 
   const net::Address next_hop = route.gateway.value_or(backend);
@@ -112,15 +131,16 @@ model::Reach make_reach(const net::Address& backend, const Route& route, const K
                             backend.is_ipv4() ? "" : " but link-local ones");
     return reach;
   }
-  const PortLink& port = *port_of(link->name, ports);
+  const Egress egress = egress_of(*link, state, ports);
   reach.resolved = true;
-  reach.port = port.port;
+  reach.port = egress.port->port;
+  reach.vlan = egress.vlan;
   reach.next_hop = next_hop;
   reach.on_link = !route.gateway;
   reach.source = *source;
   reach.dst_mac = neighbour->mac;
   reach.src_mac = link->mac;
-  set_mtu(reach, route, *link, port);
+  set_mtu(reach, route, *link, *egress.port);
   return reach;
 }
 

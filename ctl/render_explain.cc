@@ -99,9 +99,9 @@ void view_one(const json& a, Text& text) {
       {"  forward", {present(a, "forward")}},
       {"  outer", {outer_text(a)}},
       {"  egress",
-       {egress.is_object()
-            ? fmt::format("port {}, MAC {} -> {}", text_of(egress, "port"), text_of(egress, "src_mac"), to)
-            : ""}},
+       {egress.is_object() ? fmt::format("port {}{}, MAC {} -> {}", text_of(egress, "port"), vlan_text(egress),
+                                         text_of(egress, "src_mac"), to)
+                           : ""}},
       {"  size",
        {leaves ? fmt::format("{} bytes in, {} bytes out", text_of(a, "in_bytes"), text_of(a, "out_bytes"))
                : text_of(a, "in_bytes") + " bytes"}},

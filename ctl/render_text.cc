@@ -157,6 +157,10 @@ std::vector<std::string> texts_of(const json& object, std::string_view key) {
   return out;
 }
 
+std::string vlan_text(const nlohmann::json& object) {
+  return member(object, "vlan").is_number() ? " in VLAN " + text_of(object, "vlan") : "";
+}
+
 std::string human(uint64_t n) {
   if (n < 10000) return std::to_string(n);
   static constexpr char kUnits[] = "kMGTPE";

@@ -8,7 +8,7 @@
 
 #include "dataplane/model/counters.h"
 #include "dataplane/model/explain_frame.h"
-#include "dataplane/net/headers.h"
+#include "dataplane/net/outer.h"
 #include "xdp/interface.h"
 
 namespace lb::xdp {
@@ -27,7 +27,7 @@ net::Result<Answer> ask(const ExplainSetting& setting, const std::vector<uint8_t
   decision = {};
   decision.ignore_flows = ignore_flows ? 1 : 0;
   Answer answer;
-  answer.out.resize(frame.size() + LB_HEAD_MAX);
+  answer.out.resize(frame.size() + LB_HEAD_MAX + LB_TAG_BYTES);
   bpf_test_run_opts run = {};
   run.sz = sizeof(run);
   run.data_in = frame.data();
@@ -62,7 +62,7 @@ void read_verdict(Answer answer, model::Explanation& e) {
   if (d.verdict != LB_XDP_FORWARDED) return;
   e.port = net::PortId(static_cast<uint16_t>(d.egress));
   e.out = std::move(answer.out);
-  e.out_bytes = static_cast<uint32_t>(e.out.size() - sizeof(lb_eth));
+  e.out_bytes = static_cast<uint32_t>(e.out.size()) - model::front_of(e.out).bytes;
 }
 
 model::Explanation read_out(const Answer& answer, const model::Snapshot& snapshot) {

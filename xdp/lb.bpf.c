@@ -89,8 +89,9 @@ static __always_inline __u32 balance(struct xdp_md* ctx, const struct world* wor
   why = rewrite(ctx, p, &service->service, b, &frame, &outer);
   if (why != GO_ON) return why;
   if (outer == 0) set_next_hop(frame, p, b);
+  if (b->vlan != 0 && !push_tag(ctx, b->vlan)) return LB_DROP_NoHeadroom;
   *egress = b->port;
-  *bytes = ETH_BYTES + outer + p->ip_length;
+  *bytes = ETH_BYTES + lb_tag_bytes(b) + outer + p->ip_length;
   return FATE_FORWARD;
 }
 

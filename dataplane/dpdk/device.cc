@@ -107,6 +107,11 @@ net::Status Device::configure(const DeviceOptions& o) {
   if (why_no_rss_.empty()) confirm_table(info.reta_size);
   // Neighbour discovery, OSPF, VRRP: for the kernel, by group addresses that only it knows.
   if (nic_ && !o.isolated) (void)rte_eth_allmulticast_enable(id_);
+  // A virtio device that can filter VLANs lets none in that it was not told of (virtio 1.2, 5.1.6.5.3), unless it is to
+  // let everything in.
+  const bool is_virtio = info.driver_name != nullptr && strcmp(info.driver_name, "net_virtio") == 0;
+  if (nic_ && is_virtio && (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_FILTER) != 0)
+    (void)rte_eth_promiscuous_enable(id_);
   return {};
 }
 

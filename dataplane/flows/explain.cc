@@ -64,7 +64,7 @@ model::Explanation read_out(const stages::Batch& b, const stages::Trace& trace, 
   if (b.verdict[0] == stages::Verdict::kForward || answered) {
     e.port = net::PortId(b.egress[0]);
     e.out.assign(b.data[0], b.data[0] + b.length[0]);
-    e.out_bytes = static_cast<uint32_t>(b.length[0] - sizeof(lb_eth));
+    e.out_bytes = b.length[0] - model::front_of(e.out).bytes;
   }
   return e;
 }

@@ -31,7 +31,8 @@ lb_backend compile_backend(const net::Address& address, uint16_t pool, const Rea
   lb_backend_set_head(&b, &to, &from, dst.bytes.data(), src.bytes.data());
   if (!reach.resolved) return b;
   if (takes_new) b.flags |= LB_BACKEND_READY;
-  b.port = net::raw(reach.port);
+  b.port = static_cast<uint8_t>(net::raw(reach.port));
+  b.vlan = lb_htons(reach.vlan);
   b.mtu = reach.mtu;
   b.flags = static_cast<uint8_t>(b.flags | LB_BACKEND_RESOLVED | (reach.on_link ? LB_BACKEND_ON_LINK : 0u));
   return b;

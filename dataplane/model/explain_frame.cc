@@ -106,4 +106,11 @@ net::Result<std::vector<uint8_t>> build_frame(const ExplainRequest& r, const std
   return frame;
 }
 
+FrameFront front_of(std::span<const uint8_t> frame) noexcept {
+  constexpr uint32_t kTagged = sizeof(lb_eth) + sizeof(lb_vlan);
+  if (frame.size() < sizeof(lb_eth)) return {};
+  if (lb_load_be16(&frame[12]) != LB_ETH_VLAN || frame.size() < kTagged) return {.bytes = sizeof(lb_eth)};
+  return {.bytes = kTagged, .vlan = static_cast<uint16_t>(lb_load_be16(&frame[14]) & 0xfff)};
+}
+
 }  // namespace lb::model

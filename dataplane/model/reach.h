@@ -21,6 +21,7 @@ struct Reach {
   bool resolved = false;  // everything below is valid
   std::string why;  // not resolved: the sentence ("no route to 10.0.0.11", "neighbour 10.0.0.1 on lan does not answer")
   net::PortId port{};         // egress
+  uint16_t vlan = 0;          // that frames leave in, 1..4094; 0: untagged
   net::Address next_hop;      // neighbour: the gateway, or the backend itself
   bool on_link = false;       // next_hop is the backend
   net::Address source;        // our address on that egress, of the backend's family: outer source of tunnels

@@ -86,11 +86,11 @@ LB_ASSERT(sizeof(struct lb_service) == 16);
 struct lb_backend {
   __u8 head[LB_HEAD_MAX];  // MACs of next hop and egress port, type, outer header from our address to the backend's
   __u16 sum;               // one's complement sum of an IPv4 outer header without TOS, length and checksum
-  __u16 port;              // egress port, index into the configured ports
+  lb_be16 vlan;            // VLAN that the frame leaves in, 1..4094, as a tag says it (IEEE 802.1Q); 0: untagged
   __u16 mtu;               // of egress and route: largest IP packet in bytes
   __u16 pool;              // number of its pool in this snapshot, from 1
   __u8 flags;              // LB_BACKEND_*
-  __u8 pad0;
+  __u8 port;               // egress port, index into the configured ports
 };
 LB_ASSERT(sizeof(struct lb_backend) == 64);
 

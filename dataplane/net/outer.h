@@ -84,6 +84,21 @@ static inline void lb_outer_ipv6(__u8* frame, const struct lb_backend* b, __u8 i
   frame[LB_HEAD_OUTER + 6] = inner_proto;
 }
 
+// A frame's 802.1Q tag, of priority 0: between addresses and type. frame: untagged, with LB_TAG_BYTES of room in front;
+// it begins there afterwards.
+#define LB_TAG_BYTES ((__u32)sizeof(struct lb_vlan))
+static inline void lb_push_tag(__u8* frame, lb_be16 vlan) {
+  const lb_be16 type = lb_htons(LB_ETH_VLAN);
+  __u8 addresses[12];
+  __builtin_memcpy(addresses, frame, sizeof addresses);
+  __builtin_memcpy(frame - LB_TAG_BYTES, addresses, sizeof addresses);
+  __builtin_memcpy(frame + 8, &type, 2);
+  __builtin_memcpy(frame + 10, &vlan, 2);
+}
+static inline __u32 lb_tag_bytes(const struct lb_backend* b) {
+  return b->vlan != 0 ? LB_TAG_BYTES : 0;
+}
+
 // RFC 6438: the low bits of the flow hash; 0 would mean unlabelled. (A table's slot comes from the high half.)
 static inline __u32 lb_flow_label(__u64 hash) {
   const __u32 label = (__u32)hash & 0xfffffu;

@@ -55,12 +55,12 @@ struct Records {
 void rewrite_one(Batch& b, Slot i, const Records& records) noexcept {
   const Meta& m = b.meta[i];
   const lb_backend& backend = records.backends[m.backend];
-  const uint32_t outer = outer_bytes(records.services[m.service], backend);
+  const uint32_t outer = outer_bytes(records.services[m.service], backend), tag = lb_tag_bytes(&backend);
   uint8_t* const data = b.data[i];
   uint8_t* const ip = data + m.l3;
   const uint32_t ip_length = m.ip_length;
   // Tags that go make room: positive grows the frame at its front.
-  const int32_t grow = static_cast<int32_t>(sizeof(lb_eth) + outer) - m.l3;
+  const int32_t grow = static_cast<int32_t>(sizeof(lb_eth) + tag + outer) - m.l3;
   const int32_t headroom = b.headroom[i];
   if (!has_hop(ip, m.family)) return b.refuse(i, LB_DROP_TtlExpired);
   if (ip_length + outer > backend.mtu) {
@@ -71,8 +71,8 @@ void rewrite_one(Batch& b, Slot i, const Records& records) noexcept {
   decrement_ttl(ip, m.family);
   b.data[i] = data - grow;
   b.headroom[i] = static_cast<uint16_t>(headroom - grow);
-  b.length[i] = static_cast<uint16_t>(sizeof(lb_eth) + outer + ip_length);
-  if (outer != 0) write_outer(data - grow, backend, inner_of(m, ip));
+  b.length[i] = static_cast<uint16_t>(sizeof(lb_eth) + tag + outer + ip_length);
+  if (outer != 0) write_outer(data - grow + tag, backend, inner_of(m, ip));
 }
 
 // RETURNS: those that are ready; the others do not fit, or have no hop left, and are as they were.
@@ -107,14 +107,34 @@ uint64_t write(Batch& b, uint64_t slots, const lb_backend* backends) noexcept {
   return ready;
 }
 
+// Those that could not get a tag whatever is put in front of them besides.
+uint64_t without_room_for_tag(const Batch& b, uint64_t tagged) noexcept {
+  uint64_t slots = 0;
+  for (const Slot i : Bits(tagged)) {
+    if (b.headroom[i] < sizeof(lb_ipv6) + LB_TAG_BYTES) slots |= 1ull << i;
+  }
+  return slots;
+}
+
+void push_tags(Batch& b, uint64_t slots, const lb_backend* backends) noexcept {
+  for (const Slot i : Bits(slots)) {
+    lb_push_tag(b.data[i], backends[b.usual.backend[i]].vlan);
+    b.data[i] -= LB_TAG_BYTES;
+    b.headroom[i] = static_cast<uint16_t>(b.headroom[i] - LB_TAG_BYTES);
+    b.length[i] = static_cast<uint16_t>(b.length[i] + LB_TAG_BYTES);
+  }
+}
+
 }  // namespace
 
 uint64_t rewrite_usual(Batch& b, const UsualFound& found, const Snapshot& snapshot) noexcept {
   const lb_backend* const backends = snapshot.backends.data();
+  const uint64_t may = found.tagged == 0 ? ~0ull : ~without_room_for_tag(b, found.tagged);
   uint64_t ready = 0;
-  if (found.dsr != 0) ready |= write<0>(b, found.dsr, backends);
-  if (found.ipip4 != 0) ready |= write<sizeof(lb_ipv4)>(b, found.ipip4, backends);
-  if (found.ipip6 != 0) ready |= write<sizeof(lb_ipv6)>(b, found.ipip6, backends);
+  if (found.dsr != 0) ready |= write<0>(b, found.dsr & may, backends);
+  if (found.ipip4 != 0) ready |= write<sizeof(lb_ipv4)>(b, found.ipip4 & may, backends);
+  if (found.ipip6 != 0) ready |= write<sizeof(lb_ipv6)>(b, found.ipip6 & may, backends);
+  if (found.tagged != 0) push_tags(b, found.tagged & ready, backends);
   return ready;
 }
 
@@ -126,8 +146,7 @@ void rewrite_chosen(Batch& b, const Records& records, const Snapshot& snapshot) 
   for (Slot i : Bits(b.live & b.usual.slots)) {
     const uint16_t backend = b.meta[i].backend;
     b.usual.backend[i] = backend;
-    found.add(1ull << i, records.services[b.usual.service[i]].forward == LB_FORWARD_IPIP,
-              records.backends[backend].flags);
+    found.add(1ull << i, records.services[b.usual.service[i]].forward == LB_FORWARD_IPIP, records.backends[backend]);
   }
   b.live &= ~rewrite_usual(b, found, snapshot);
 }

@@ -1,6 +1,7 @@
 // Stage 4: the IP packet as its backend gets it.
 //   in    Meta::backend, service, l3, ip_length
-//   out   data, length, headroom: room for an untagged Ethernet header, then the IP packet that leaves, no padding
+//   out   data, length, headroom: room for an Ethernet header, tagged when the backend is in a VLAN, then the IP packet
+//         that leaves, no padding
 //   drop  ttl_expired, too_big: refused before anything is changed; no_headroom
 //   cost  the backend's record (one line, prefetched by choose) and the IP header, at hand since parse
 // dsr: TTL or hop limit one less (checksum by RFC 1624), everything else as it came.
@@ -38,14 +39,16 @@ inline void write_outer(uint8_t* frame, const lb_backend& backend, const Inner& 
 // Usual packets, by what is put in front of them; bit i: slot i, to Usual::backend.
 struct UsualFound {
   uint64_t dsr = 0, ipip4 = 0, ipip6 = 0;
+  uint64_t tagged = 0;  // of them, those to a VLAN
 
-  void add(uint64_t bit, bool is_tunnel, uint32_t backend_flags) noexcept {
+  void add(uint64_t bit, bool is_tunnel, const lb_backend& backend) noexcept {
     if (!is_tunnel)
       dsr |= bit;
-    else if ((backend_flags & LB_BACKEND_IPV6) != 0)
+    else if ((backend.flags & LB_BACKEND_IPV6) != 0)
       ipip6 |= bit;
     else
       ipip4 |= bit;
+    if (backend.vlan != 0) tagged |= bit;
   }
 };
 // The same and set_next_hop() for them: the frame as it leaves, its port, Verdict::kForward.

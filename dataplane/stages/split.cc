@@ -29,6 +29,7 @@ Split::Split(const Batch& b, Slot i, const model::Snapshot& snapshot) noexcept
       ip_(b.data[i] + meta_.l3),
       data_(ip_ + header_of(ip_)),
       bytes_(meta_.ip_length - header_of(ip_)),
+      tag_(lb_tag_bytes(&backend_)),
       outer_(outer_bytes(snapshot.services[meta_.service], backend_)),
       room_(backend_.mtu - outer_),
       first_header_(header_of(ip_)) {
@@ -75,7 +76,8 @@ void Split::write_ip(uint8_t* ip, uint32_t bytes) const noexcept {
   h->csum = lb_csum_ipv4(ip, header);
 }
 
-void Split::write_front(uint8_t* frame, uint32_t ip_bytes) const noexcept {
+void Split::write_front(uint8_t* to, uint32_t ip_bytes) const noexcept {
+  uint8_t* const frame = to + tag_;
   const auto length = static_cast<uint16_t>(ip_bytes);
   const uint8_t tos = ip_[offsetof(lb_ipv4, tos)];
   if (outer_ == 0) {
@@ -85,6 +87,7 @@ void Split::write_front(uint8_t* frame, uint32_t ip_bytes) const noexcept {
   } else {
     write_outer(frame, backend_, {.proto = LB_PROTO_IPIP, .tos = tos, .bytes = length, .hash = meta_.hash});
   }
+  if (tag_ != 0) lb_push_tag(frame, backend_.vlan);
 }
 
 void Split::write(uint8_t* to) noexcept {

@@ -33,13 +33,13 @@ class Split {
  private:
   static constexpr uint32_t kMaxHeader = 60;
 
-  uint32_t front() const noexcept { return static_cast<uint32_t>(sizeof(lb_eth)) + outer_; }
+  uint32_t front() const noexcept { return static_cast<uint32_t>(sizeof(lb_eth)) + tag_ + outer_; }
   uint32_t left() const noexcept { return bytes_ - at_; }
   uint32_t header_bytes() const noexcept { return at_ == 0 ? first_header_ : later_header_; }
   uint32_t piece_bytes() const noexcept;
   void keep_copied_options() noexcept;
   void write_ip(uint8_t* ip, uint32_t bytes) const noexcept;
-  void write_front(uint8_t* frame, uint32_t ip_bytes) const noexcept;
+  void write_front(uint8_t* to, uint32_t ip_bytes) const noexcept;
 
   const lb_backend& backend_;
   const Meta& meta_;
@@ -47,6 +47,7 @@ class Split {
   const uint8_t* data_;  // what is cut
   uint32_t bytes_;       // of it
   uint32_t at_ = 0;      // the next piece
+  uint32_t tag_;         // bytes of the VLAN tag
   uint32_t outer_;       // bytes of the outer header
   uint32_t room_;        // of a piece as an IP packet
   uint32_t first_header_, later_header_ = sizeof(lb_ipv4);

@@ -55,7 +55,7 @@ void find(Batch& b, uint64_t slots, const Snapshot& s, uint16_t now, UsualFound&
     if ((standing & wanted.mask) != wanted.standing) continue;
     if (was != now) net::put(line.state[entry], now);
     u.backend[i] = id;
-    out.add(1ull << i, wanted.is_tunnel, standing >> 16);
+    out.add(1ull << i, wanted.is_tunnel, backends[id]);
   }
 }
 

@@ -156,12 +156,31 @@ void cannot_be_sent(CaseList& l) {
         fits(to_b11().then(tcp4("192.0.2.20", 63, 5)), "direct4", "p4/b11"), 0);
 }
 
+void room_for_a_tag(CaseList& l) {
+  const auto lane = [](std::string_view mac, uint16_t vlan) { return eth(mac, "02:00:00:00:00:02").vlan(vlan); };
+  const auto straight = [&](uint8_t ttl) {
+    return ip4(kClient4, "192.0.2.82", {.ttl = ttl}).tcp(40000, 80).payload_size(5);
+  };
+  const Expect by_dsr = forwarded(lane("02:00:00:00:01:16", 30).then(straight(63)), kLan, "straight4", "v30/b16");
+  l.add("v4 dsr to a VLAN: 4 bytes of headroom are enough", in(straight(64)), by_dsr, 4);
+  l.add("v4 dsr to a VLAN: 3 bytes of headroom are not", in(straight(64)), dropped(LB_DROP_NoHeadroom), 3);
+  l.add("v4 dsr from one VLAN to another: no headroom needed", eth().vlan(5).then(straight(64)), by_dsr, 0);
+  const auto inner = [](uint8_t ttl) {
+    return ip4(kClient4, "192.0.2.80", {.ttl = ttl}).tcp(40000, 80).payload_size(5);
+  };
+  const Expect by_tunnel =
+      forwarded(tunnel4(lane("02:00:00:00:01:16", 30), inner(63), "10.0.3.16"), kLan, "lane", "v30/b16");
+  l.add("v4 in 4 to a VLAN: 24 bytes of headroom are enough", in(inner(64)), by_tunnel, 24);
+  l.add("v4 in 4 to a VLAN: 23 bytes of headroom are not", in(inner(64)), dropped(LB_DROP_NoHeadroom), 23);
+}
+
 }  // namespace
 
 std::vector<Case> cases_edge() {
   CaseList l(edge());
   not_owned(l);
   no_listener(l);
+  room_for_a_tag(l);
   icmp(l);
   fragments(l);
   cannot_be_sent(l);

@@ -1,7 +1,9 @@
 // The worlds of the cases:
 //
 //   clients --- router 02:..:fe --- [wan 02:..:01  lbd  lan 02:..:02] --- b11 10.0.0.11, b12 2001:db8:1::12
-//                                                    \--- gateway 02:..:0a --- b13 10.9.0.13 (not on link, MTU 1400)
+//                                                    |--- gateway 02:..:0a --- b13 10.9.0.13 (not on link, MTU 1400)
+//                                                    |--- VLAN 30: b16 10.0.3.16
+//                                                    \--- VLAN 4094: b17 2001:db8:3::17
 #include <cstdio>
 #include <cstdlib>
 
@@ -26,7 +28,7 @@ net::Address address(std::string_view text) {
 struct Link {
   std::string address, mac;
   std::string next_hop = {};  // empty: on link
-  uint16_t mtu = 1500, port = kLan;
+  uint16_t mtu = 1500, port = kLan, vlan = 0;
 };
 
 void add_pool(World& w, const std::string& name, const std::vector<std::pair<std::string, Link>>& backends) {
@@ -37,6 +39,7 @@ void add_pool(World& w, const std::string& name, const std::vector<std::pair<std
     w.topology.reach[a] = {.resolved = true,
                            .why = {},
                            .port = net::PortId{link.port},
+                           .vlan = link.vlan,
                            .next_hop = link.next_hop.empty() ? a : address(link.next_hop),
                            .on_link = link.next_hop.empty(),
                            .source = address(a.is_ipv4() ? "10.0.0.1" : "2001:db8:1::1"),
@@ -76,6 +79,8 @@ World make_edge() {
            {{"m1", {.address = "10.0.1.1", .mac = "02:00:00:00:02:01"}},
             {"m2", {.address = "10.0.1.2", .mac = "02:00:00:00:02:02"}},
             {"m3", {.address = "2001:db8:1::3", .mac = "02:00:00:00:02:03"}}});
+  add_pool(w, "v30", {{"b16", {.address = "10.0.3.16", .mac = "02:00:00:00:01:16", .vlan = 30}}});
+  add_pool(w, "v4094", {{"b17", {.address = "2001:db8:3::17", .mac = "02:00:00:00:01:17", .vlan = 4094}}});
   add_pool(w, "lost", {{"b15", {.address = "10.0.0.15", .mac = "02:00:00:00:01:15"}}});
   w.topology.reach[address("10.0.0.15")].resolved = false;
 
@@ -86,6 +91,12 @@ World make_edge() {
   add_service(w, "direct4", {"192.0.2.20:80/tcp", "192.0.2.20:53/udp"}, "p4", Forward::kDsr);
   add_service(w, "direct6", {"[2001:db8::20]:80/tcp", "[2001:db8::20]:53/udp"}, "p6", Forward::kDsr);
   add_service(w, "back", {"192.0.2.21:80/tcp"}, "hairpin", Forward::kDsr);
+  add_service(w, "lane", {"192.0.2.80:80/tcp", "192.0.2.80:53/udp", "[2001:db8::80]:80/tcp", "[2001:db8::80]:53/udp"},
+              "v30");
+  add_service(w, "lane6", {"192.0.2.81:80/tcp", "192.0.2.81:53/udp", "[2001:db8::81]:80/tcp", "[2001:db8::81]:53/udp"},
+              "v4094");
+  add_service(w, "straight4", {"192.0.2.82:80/tcp", "192.0.2.82:53/udp"}, "v30", Forward::kDsr);
+  add_service(w, "straight6", {"[2001:db8::82]:80/tcp", "[2001:db8::82]:53/udp"}, "v4094", Forward::kDsr);
   add_service(w, "far", {"192.0.2.25:80/tcp", "[2001:db8::25]:80/tcp"}, "far");
   // One address whose ports are shared by three services: exact before range before any.
   add_service(w, "exact", {"192.0.2.30:8050/udp", "[2001:db8::30]:8050/udp"}, "p4");

@@ -5,7 +5,7 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6ExtHdrDestOpt, PadN
 
 from answers import echo_reply, port_unreachable, reset, time_exceeded, too_big
 from case import Cases, answered, dropped, forwarded, punted
-from facts import DNS, FAR, HTTP, MODES, MODES4, MODES6, PUNTING, REJECTING, SILENT
+from facts import DNS, FAR, HTTP, MODES, MODES4, MODES6, PUNTING, REJECTING, SILENT, TAGGED
 from frames import CLIENTS, ICMP, IP, TCP, UDP, Raw, arrives, built, flow_of, packet, pattern
 
 TAGGINGS = {"": [], ", tagged": [(0x8100, 12)], ", QinQ": [(0x88A8, 3), (0x8100, 4)]}
@@ -72,7 +72,7 @@ def last_hop(cases):
 
 
 def does_not_fit(cases):
-    for mode in MODES + FAR:
+    for mode in MODES + TAGGED + FAR:
         fits = mode.mtu - mode.overhead
         head = 40 if mode.family == 4 else 60
         for more in (1, 2, 8, 100):

@@ -5,7 +5,7 @@ from scapy.layers.inet6 import (ICMPv6DestUnreach, ICMPv6PacketTooBig, ICMPv6Par
                                 IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, PadN)
 
 from case import Cases, dropped, forwarded
-from facts import DNS, FAR, HTTP, MODES
+from facts import DNS, FAR, HTTP, MODES, TAGGED
 from frames import ICMP, IP, TCP, UDP, Raw, arrives, built, packet, pattern
 
 SOMEBODY = {4: "203.0.113.1", 6: "2001:db8:9::1"}  # a router on the way
@@ -48,7 +48,7 @@ def head(mode):
 
 
 def kinds(cases):
-    for mode in MODES + FAR:
+    for mode in MODES + TAGGED + FAR:
         for port, (what, icmp) in enumerate(ERRORS[mode.family].items(), 40400):
             quote = reply(mode, tcp(port, 400))
             goes(cases, f"{what}, 8 bytes of TCP quoted", mode, error(mode, icmp, quote[:head(mode) + 8]), flow(mode, port, HTTP, 6))

@@ -24,6 +24,7 @@ class Mode:
     mac: str
     outer: str | None
     mtu: int = 1500
+    vlan: int = 0  # that frames to the backend leave in; 0: untagged
 
     @property
     def overhead(self):
@@ -42,6 +43,16 @@ MODES = [
 FAR = [
     Mode("far 4 in 4", 4, "192.0.2.25", "far", "far/b13", GATEWAY, "10.9.0.13", 1400),
     Mode("far 6 in 4", 6, "2001:db8::25", "far", "far/b13", GATEWAY, "10.9.0.13", 1400),
+]
+# The backend is in a VLAN, whatever VLAN the client's packets come in.
+B16, B17 = "02:00:00:00:01:16", "02:00:00:00:01:17"
+TAGGED = [
+    Mode("dsr v4 in VLAN 30", 4, "192.0.2.82", "straight4", "v30/b16", B16, None, vlan=30),
+    Mode("dsr v6 in VLAN 4094", 6, "2001:db8::82", "straight6", "v4094/b17", B17, None, vlan=4094),
+    Mode("4 in 4 in VLAN 30", 4, "192.0.2.80", "lane", "v30/b16", B16, "10.0.3.16", vlan=30),
+    Mode("6 in 4 in VLAN 30", 6, "2001:db8::80", "lane", "v30/b16", B16, "10.0.3.16", vlan=30),
+    Mode("4 in 6 in VLAN 4094", 4, "192.0.2.81", "lane6", "v4094/b17", B17, "2001:db8:3::17", vlan=4094),
+    Mode("6 in 6 in VLAN 4094", 6, "2001:db8::81", "lane6", "v4094/b17", B17, "2001:db8:3::17", vlan=4094),
 ]
 MODES4 = [m for m in MODES if m.family == 4]
 MODES6 = [m for m in MODES if m.family == 6]

@@ -5,7 +5,7 @@ from scapy.layers.inet6 import (IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHd
 from scapy.layers.ipsec import AH
 
 from case import Cases, dropped, forwarded
-from facts import DNS, FAR, HTTP, MODES, MODES4, MODES6
+from facts import DNS, FAR, HTTP, MODES, MODES4, MODES6, TAGGED
 from frames import IP, TCP, UDP, Raw, arrives, built, flow_of, packet, pattern
 
 CLIENT = {4: "198.51.100.7", 6: "2001:db8:c::7"}
@@ -21,7 +21,7 @@ def goes(cases, name, mode, ip, **how):
 
 
 def plain(cases):
-    for mode in MODES + FAR:
+    for mode in MODES + TAGGED + FAR:
         goes(cases, "a SYN with the usual options", mode, to(mode, TCP(sport=40000, dport=HTTP, flags="S", seq=1, options=[
             ("MSS", 1460), ("SAckOK", b""), ("Timestamp", (1, 0)), ("NOP", None), ("WScale", 7)])))
         goes(cases, "a segment with data", mode, to(mode, TCP(sport=65535, dport=HTTP, flags="PA", seq=2**32 - 1, ack=7) / Raw(pattern(100))))
@@ -29,7 +29,7 @@ def plain(cases):
         goes(cases, "FIN and ACK", mode, to(mode, TCP(sport=40003, dport=HTTP, flags="FA", seq=9, ack=10), OTHER_CLIENT))
         goes(cases, "the largest that fits", mode,
              to(mode, TCP(sport=40001, dport=HTTP, flags="A") / Raw(pattern(mode.mtu - mode.overhead - (40 if mode.family == 4 else 60)))))
-    for mode in MODES:
+    for mode in MODES + TAGGED:
         goes(cases, "a datagram", mode, to(mode, UDP(sport=5353, dport=DNS) / Raw(pattern(31))))
         goes(cases, "an empty datagram", mode, to(mode, UDP(sport=0, dport=DNS)))
         ip = to(mode, UDP(sport=9, dport=DNS, len=12) / Raw(pattern(24)))
@@ -48,7 +48,7 @@ def traffic_class(cases):
 
 
 def link(cases):
-    for mode in MODES:
+    for mode in MODES + TAGGED:
         tcp = TCP(sport=40010, dport=HTTP, flags="PA", seq=5) / Raw(pattern(10))
         goes(cases, "a VLAN tag", mode, to(mode, tcp), tags=[(0x8100, 100)])
         goes(cases, "a priority tag", mode, to(mode, tcp), tags=[(0x8100, 0)])

@@ -7,7 +7,7 @@ from scapy.layers.inet6 import IPv6ExtHdrFragment
 
 from answers import time_exceeded
 from case import Cases, answered, dropped, forwarded, held, sent
-from facts import DNS, FAR, HTTP, MODES, MODES4, MODES6
+from facts import DNS, FAR, HTTP, MODES, MODES4, MODES6, TAGGED
 from frames import CLIENTS, IP, TCP, UDP, Raw, arrives, built, leaves, one_hop_less, packet, pattern
 
 IDS = itertools.count(1000)  # cases share an engine, which remembers datagrams for a while
@@ -138,7 +138,7 @@ def pieces(mode, ip, flow):
 
 
 def cut_by_us(cases):
-    for mode in MODES4 + FAR[:1]:
+    for mode in MODES4 + [m for m in TAGGED if m.family == 4] + FAR[:1]:
         fits = mode.mtu - mode.overhead
         for what, size, fields in (("one byte too big", fits - 39, {}), ("twice too big", 2 * fits + 3, {}), ("with DSCP and ECN", fits, {"tos": 0x4A})):
             src = CLIENTS.next(4)

@@ -109,6 +109,8 @@ def leaves(mode, ip, flow):
     if mode.outer is not None:
         raw = encapsulated(mode, raw, flow)
     kind = 0x86DD if raw[0] >> 4 == 6 else 0x0800
+    if mode.vlan:
+        return bytes(Ether(dst=mode.mac, src=LAN, type=0x8100) / Dot1Q(prio=0, id=0, vlan=mode.vlan, type=kind)) + raw
     return bytes(Ether(dst=mode.mac, src=LAN, type=kind)) + raw
 
 

@@ -18,10 +18,12 @@ FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER))
 
 # In this order: those that take the standard lbd as it is come first.
-MODULES = ["forward", "ipvs", "rss", "exception", "bpf", "bifurcated", "port_bind", "xdp"]
+MODULES = ["forward", "ipvs", "rss", "exception", "vlans", "bpf", "bifurcated", "port_bind", "xdp"]
 
 
 def tests():
+    there = {path.stem.removeprefix("test_") for path in FOLDER.glob("test_*.py")}
+    assert there == set(MODULES), f"MODULES and the files differ: {there ^ set(MODULES)}"
     for module in MODULES:
         code = importlib.import_module(f"test_{module}")
         for name, value in vars(code).items():

@@ -8,6 +8,8 @@ from daemon import Daemon
 from guest import BUILD, PCI, bind, interface_of, ip, run
 from network import BACKENDS, LBD_LAN, LBD_WAN, VIPS
 from test_forward import answered
+from test_vlans import IN as VLAN_IN
+from test_vlans import check_vlans, tagged
 from transfers import Transfers
 from world import settled
 
@@ -54,6 +56,9 @@ def test_native_on_virtio_nics(world):
         # The kernel keeps its interface.
         for address in LBD_WAN:
             run("ping", "-c", "3", "-i", "0.2", "-W", "5", address, ns="c")
+        tagged(None, "wan", VLAN_IN)
+        check_vlans(lbd, "lan", "wan")
+        ip([f"link delete wan.{VLAN_IN}"])
         with Transfers() as transfers:
             transfers.open(20, "192.0.2.20", "d", 300)
             transfers.open(20, "2001:db8:0:1::21", "u", 300)

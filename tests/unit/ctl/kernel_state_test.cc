@@ -1,9 +1,12 @@
 #include "ctl/kernel_state.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <libmnl/libmnl.h>
 #include <linux/if.h>
 #include <linux/if_addr.h>
+#include <linux/if_ether.h>
+#include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
@@ -50,6 +53,18 @@ class Message {
     nlattr* nest = mnl_attr_nest_start(header(), RTA_METRICS);
     mnl_attr_put_u32(header(), RTAX_MTU, mtu);
     mnl_attr_nest_end(header(), nest);
+    return *this;
+  }
+  // Of an interface for a VLAN of the one with that index.
+  Message& put_vlan(int below, uint16_t vlan, uint16_t protocol = ETH_P_8021Q) {
+    mnl_attr_put_u32(header(), IFLA_LINK, static_cast<uint32_t>(below));
+    nlattr* info = mnl_attr_nest_start(header(), IFLA_LINKINFO);
+    mnl_attr_put_strz(header(), IFLA_INFO_KIND, "vlan");
+    nlattr* data = mnl_attr_nest_start(header(), IFLA_INFO_DATA);
+    mnl_attr_put_u16(header(), IFLA_VLAN_ID, vlan);
+    mnl_attr_put_u16(header(), IFLA_VLAN_PROTOCOL, htons(protocol));
+    mnl_attr_nest_end(header(), data);
+    mnl_attr_nest_end(header(), info);
     return *this;
   }
   operator const nlmsghdr&() const { return *reinterpret_cast<const nlmsghdr*>(buffer_.data()); }
@@ -123,6 +138,36 @@ TEST_F(ReachTest, OnLinkWithTheSmallestMtu) {
   EXPECT_EQ(narrow.mtu_from, model::MtuFrom::kRoute);
 }
 
+TEST_F(ReachTest, LeavesInTheVlanOfTheRoutesInterface) {
+  state_.apply(link(7, "lan.30", 1496).put_vlan(3, 30));
+  state_.apply(own(RTM_NEWADDR, 7, "10.30.0.1"));
+  state_.apply(neighbour(RTM_NEWNEIGH, 7, "10.30.0.11", NUD_REACHABLE));
+  const Message answer = route("10.30.0.11", 32, RTN_UNICAST, 7);
+  const auto r = reach("10.30.0.11", answer);
+  ASSERT_TRUE(r.resolved) << r.why;
+  EXPECT_EQ(r.port, net::PortId{1});
+  EXPECT_EQ(r.vlan, 30);
+  EXPECT_EQ(r.source, address("10.30.0.1"));
+  EXPECT_EQ(r.mtu, 1496);
+  EXPECT_TRUE(r.on_link);
+  EXPECT_EQ(next_hop_of(address("10.30.0.11"), read_route(answer), state_, ports_),
+            NeighbourKey(7, address("10.30.0.11")));
+
+  state_.apply(neighbour(RTM_NEWNEIGH, 3, "10.0.0.11", NUD_REACHABLE));
+  EXPECT_EQ(reach("10.0.0.11", route("10.0.0.11", 32, RTN_UNICAST, 3)).vlan, 0);
+  EXPECT_TRUE(state_.apply(link(7, "lan.30", 1496).put_vlan(3, 31)).routes) << "another VLAN";
+  EXPECT_EQ(reach("10.30.0.11", answer).vlan, 31);
+}
+
+TEST_F(ReachTest, SaysWhichVlansItCannotSendTo) {
+  state_.apply(link(7, "mgmt.30", 1500).put_vlan(4, 30));
+  EXPECT_EQ(reach("10.30.0.11", route("10.30.0.11", 32, RTN_UNICAST, 7)).why,
+            "the route to 10.30.0.11 leaves by mgmt.30, which is no port of lbd (lan) nor a VLAN of one");
+  state_.apply(link(8, "lan.9", 1500).put_vlan(3, 9, ETH_P_8021AD));
+  EXPECT_EQ(reach("10.30.0.11", route("10.30.0.11", 32, RTN_UNICAST, 8)).why,
+            "the route to 10.30.0.11 leaves by lan.9, whose tags are 802.1ad: lbd sends 802.1Q tags only");
+}
+
 TEST_F(ReachTest, TellsThePortsAddresses) {
   state_.apply(own(RTM_NEWADDR, 3, "10.0.0.9"));
   state_.apply(own(RTM_NEWADDR, 3, "fe80::1"));
@@ -134,6 +179,14 @@ TEST_F(ReachTest, TellsThePortsAddresses) {
   state_.apply(own(RTM_DELADDR, 3, "10.0.0.1"));
   EXPECT_EQ(port_addresses(state_, ports_)[1],
             (model::PortAddress{.ipv4 = address("10.0.0.9"), .ipv6 = address("2001:db8::1")}));
+}
+
+TEST_F(ReachTest, APortWithoutAnAddressAnswersWithAVlans) {
+  state_.apply(link(7, "lan.30", 1500).put_vlan(3, 30));
+  state_.apply(own(RTM_NEWADDR, 7, "10.30.0.1"));
+  state_.apply(own(RTM_NEWADDR, 7, "2001:db8:30::1"));
+  EXPECT_EQ(port_addresses(state_, ports_)[1],
+            (model::PortAddress{.ipv4 = address("10.0.0.1"), .ipv6 = address("2001:db8:30::1")}));
 }
 
 TEST_F(ReachTest, BehindAGateway) {
@@ -155,7 +208,7 @@ TEST_F(ReachTest, SaysWhyNot) {
   EXPECT_EQ(why("10.0.0.1", route("10.0.0.1", 32, RTN_LOCAL, 1)), "10.0.0.1 is an address of this host");
   EXPECT_EQ(why("10.0.0.11", route("10.0.0.11", 32, RTN_UNREACHABLE, 3)), "the route to 10.0.0.11 says unreachable");
   EXPECT_EQ(why("10.5.0.1", route("10.5.0.1", 32, RTN_UNICAST, 4)),
-            "the route to 10.5.0.1 leaves by mgmt, which is no port of lbd (lan)");
+            "the route to 10.5.0.1 leaves by mgmt, which is no port of lbd (lan) nor a VLAN of one");
   EXPECT_EQ(why("10.0.0.11", route("10.0.0.11", 32, RTN_UNICAST, 3)), "neighbour 10.0.0.11 on lan is not resolved yet");
   state_.apply(neighbour(RTM_NEWNEIGH, 3, "10.0.0.11", NUD_FAILED));
   EXPECT_EQ(why("10.0.0.11", route("10.0.0.11", 32, RTN_UNICAST, 3)), "neighbour 10.0.0.11 on lan does not answer");

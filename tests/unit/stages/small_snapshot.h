@@ -81,7 +81,7 @@ class SmallSnapshot {
     s_.tables.push_back(std::move(table));
     return static_cast<uint32_t>(s_.services.size() - 1);
   }
-  uint16_t add_backend(std::string_view address, std::string_view source, uint16_t mtu = 1500, uint16_t port = 1) {
+  uint16_t add_backend(std::string_view address, std::string_view source, uint16_t mtu = 1500, uint8_t port = 1) {
     lb_backend b{};
     const lb_addr to = raw_address(address), from = raw_address(source);
     const packet::Bytes dst = packet::mac_bytes("02:00:00:00:01:11"), src = packet::mac_bytes("02:00:00:00:00:02");
