@@ -18,7 +18,7 @@
 namespace lb::ctl {
 namespace {
 
-using Json = nlohmann::json;
+using nlohmann::json;
 
 constexpr int kSchema = 1;
 constexpr size_t kMaxRecord = size_t{64} << 20;  // a NIC with a whole routing table
@@ -41,66 +41,66 @@ std::vector<uint8_t> from_hex(const std::string& text) {
   return bytes;
 }
 
-Json carried_json(const std::vector<Carried>& items) {
-  Json list = Json::array();
+json texts_json(const std::vector<Carried>& items) {
+  json list = json::array();
   for (const Carried& item : items) list.push_back({{"text", item.text}, {"message", to_hex(item.message)}});
   return list;
 }
 
-std::vector<Carried> carried_of(const Json& list) {
+std::vector<Carried> carried_of(const json& list) {
   std::vector<Carried> items;
-  for (const Json& item : list)
+  for (const json& item : list)
     items.push_back({item.at("text").get<std::string>(), from_hex(item.at("message").get<std::string>())});
   return items;
 }
 
-NicRecord record_of(const Json& json) {
+NicRecord record_of(const json& whole) {
   NicRecord record;
-  record.pci = json.at("pci").get<std::string>();
-  record.port = json.at("port").get<std::string>();
-  record.driver = json.at("driver").get<std::string>();
-  record.override_ = json.at("driver_override").get<std::string>();
-  record.interface = json.at("interface").get<std::string>();
-  const auto mac = net::Mac::parse(json.at("mac").get<std::string>());
+  record.pci = whole.at("pci").get<std::string>();
+  record.port = whole.at("port").get<std::string>();
+  record.driver = whole.at("driver").get<std::string>();
+  record.override_ = whole.at("driver_override").get<std::string>();
+  record.interface = whole.at("interface").get<std::string>();
+  const auto mac = net::Mac::parse(whole.at("mac").get<std::string>());
   if (!mac) throw std::invalid_argument(mac.error().message);
   record.mac = *mac;
-  record.mtu = json.at("mtu").get<uint32_t>();
-  record.up = json.at("up").get<bool>();
-  record.addresses = carried_of(json.at("addresses"));
-  record.routes = carried_of(json.at("routes"));
-  record.complete = json.at("complete").get<bool>();
-  if (const Json& by = json.at("confirm_by_ms"); !by.is_null()) record.confirm_by_ms = by.get<uint64_t>();
+  record.mtu = whole.at("mtu").get<uint32_t>();
+  record.up = whole.at("up").get<bool>();
+  record.addresses = carried_of(whole.at("addresses"));
+  record.routes = carried_of(whole.at("routes"));
+  record.complete = whole.at("complete").get<bool>();
+  if (const json& by = whole.at("confirm_by_ms"); !by.is_null()) record.confirm_by_ms = by.get<uint64_t>();
   return record;
 }
 
 }  // namespace
 
 std::string encode_record(const NicRecord& r) {
-  const Json json = {{"schema", kSchema},
-                     {"pci", r.pci},
-                     {"port", r.port},
-                     {"driver", r.driver},
-                     {"driver_override", r.override_},
-                     {"interface", r.interface},
-                     {"mac", r.mac.to_string()},
-                     {"mtu", r.mtu},
-                     {"up", r.up},
-                     {"addresses", carried_json(r.addresses)},
-                     {"routes", carried_json(r.routes)},
-                     {"complete", r.complete},
-                     {"confirm_by_ms", r.confirm_by_ms ? Json(*r.confirm_by_ms) : Json()}};
-  return json.dump(2) + "\n";
+  const json whole = {{"schema", kSchema},
+                      {"pci", r.pci},
+                      {"port", r.port},
+                      {"driver", r.driver},
+                      {"driver_override", r.override_},
+                      {"interface", r.interface},
+                      {"mac", r.mac.to_string()},
+                      {"mtu", r.mtu},
+                      {"up", r.up},
+                      {"addresses", texts_json(r.addresses)},
+                      {"routes", texts_json(r.routes)},
+                      {"complete", r.complete},
+                      {"confirm_by_ms", r.confirm_by_ms ? json(*r.confirm_by_ms) : json()}};
+  return whole.dump(2) + "\n";
 }
 
 net::Result<NicRecord> decode_record(const std::string& text) {
   try {
-    const Json json = Json::parse(text);
-    if (const int schema = json.at("schema").get<int>(); schema != kSchema) {
+    const json whole = json::parse(text);
+    if (const int schema = whole.at("schema").get<int>(); schema != kSchema) {
       return net::Error{
           net::Code::kUnsupported,
           fmt::format("written by another version of lbctl (schema {}, this one knows {})", schema, kSchema)};
     }
-    return record_of(json);
+    return record_of(whole);
   } catch (const std::exception& e) {
     return net::Error{net::Code::kInvalid, fmt::format("damaged: {}", e.what())};
   }
