@@ -58,6 +58,7 @@ std::span<const Method> service_methods();
 std::span<const Method> pool_methods();
 std::span<const Method> backend_methods();
 std::span<const Method> config_methods();
+std::span<const Method> history_methods();
 std::span<const Method> show_methods();  // hello, summary
 std::span<const Method> explain_methods();
 std::span<const Method> stats_methods();

@@ -1,12 +1,15 @@
-// lbctl config show|check|diff|apply
+// lbctl config show|check|diff|apply; those of revisions: cmd_history.cc
 //
 // Documents are read here, includes and all, and checked before the daemon is asked, so that every problem has its
 // file, line and column; what travels is the canonical text.
 #include <fmt/format.h>
 
+#include <charconv>
 #include <filesystem>
 
 #include "ctl/cmd_common.h"
+#include "ctl/cmd_history.h"
+#include "ctl/source_files.h"
 #include "dataplane/model/config_text.h"
 
 namespace lb::ctl {
@@ -15,13 +18,14 @@ namespace {
 using nlohmann::json;
 
 struct ConfigArgs {
-  std::string file;
-  std::optional<uint64_t> remove;
+  std::string file, to;
+  std::optional<uint64_t> remove, revision;
+  std::string confirm_within;
   bool host = false;
 };
 
-net::Result<model::Parsed> load(Session& session, const std::string& file) {
-  if (file != "-") return model::load_config(file, model::file_reader());
+net::Result<model::Parsed> load(Session& session, const std::string& file, std::vector<SourceFile>* files = nullptr) {
+  if (file != "-") return model::load_config(file, files == nullptr ? model::file_reader() : noting_reader(*files));
   auto text = read_input(session, file);
   if (!text) return text.error();
   return model::parse_config(*text, "stdin", model::file_reader());
@@ -79,7 +83,8 @@ int check(Session& session, const ConfigArgs& args) {
 
 // The parameters that config.diff and config.apply share; a document with problems is refused here.
 std::optional<json> document(Session& session, const ConfigArgs& args, int* exit) {
-  auto parsed = load(session, args.file);
+  std::vector<SourceFile> files;
+  auto parsed = load(session, args.file, &files);
   if (!parsed) {
     *exit = session.fail(parsed.error());
     return std::nullopt;
@@ -94,15 +99,36 @@ std::optional<json> document(Session& session, const ConfigArgs& args, int* exit
   }
   std::error_code none;
   const auto path = std::filesystem::absolute(args.file, none);
+  json sources = json::array();
+  for (const SourceFile& f : files) sources.push_back({{"path", f.path}, {"sha256", f.sha256}});
   return json{
       {"text", parsed->has_daemon ? model::print_config(parsed->config) : model::print_services(parsed->config)},
-      {"file", args.file == "-" || none ? args.file : path.string()}};
+      {"file", args.file == "-" || none ? args.file : path.string()},
+      {"files", std::move(sources)}};
 }
 
+std::optional<uint64_t> read_revision(const std::string& word) {
+  uint64_t number = 0;
+  const auto [at, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+  return error == std::errc() && at == word.data() + word.size() ? std::optional(number) : std::nullopt;
+}
+
+// Of a file against what runs, or of two revisions.
 int diff(Session& session, const ConfigArgs& args) {
+  if (!args.to.empty()) {
+    const auto from = read_revision(args.file), to = read_revision(args.to);
+    if (!from || !to)
+      return session.usage(
+          fmt::format("config diff: `{}` and `{}` are not two revisions: give one file, or two numbers of "
+                      "`lbctl config history`",
+                      args.file, args.to));
+    return session.ask("config.compare", {{"from", *from}, {"to", *to}}, view_compare);
+  }
   int exit = kDone;
-  const auto params = document(session, args, &exit);
-  return params ? session.ask("config.diff", *params, view_change) : exit;
+  auto params = document(session, args, &exit);
+  if (!params) return exit;
+  params->erase("files");
+  return session.ask("config.diff", *params, view_change);
 }
 
 int apply(Session& session, const ConfigArgs& args) {
@@ -110,7 +136,18 @@ int apply(Session& session, const ConfigArgs& args) {
   auto params = document(session, args, &exit);
   if (!params) return exit;
   if (args.remove) (*params)["allow_remove"] = *args.remove;
+  if (!args.confirm_within.empty()) {
+    const auto seconds = read_duration("--confirm-within", args.confirm_within);
+    if (!seconds) return session.usage(seconds.error().message);
+    (*params)["confirm_within_s"] = *seconds;
+  }
   return session.change("config.apply", std::move(*params));
+}
+
+int show(Session& session, const ConfigArgs& args) {
+  json params = json::object();
+  if (args.revision) params["revision"] = *args.revision;
+  return session.ask("config.show", params, view_config);
 }
 
 }  // namespace
@@ -124,17 +161,25 @@ void add_config_commands(CLI::App& app, Session& session) {
   };
 
   add_verb(noun, "show", "Print what runs, as `config apply` reads it", session,
-           [&session] { return session.ask("config.show", json::object(), view_config); });
+           [&session, args] { return show(session, *args); })
+      .add_option("--revision", args->revision, "Services and pools of a former revision instead")
+      ->type_name("N");
   filed(add_verb(noun, "check", "Check a file without lbd, root or a network card; exit 1 when it has problems",
                  session, [&session, args] { return check(session, *args); }))
       .add_flag("--host", args->host,
                 "Judge this machine too: NICs, drivers, IOMMU, queues, MTU, XDP programs, huge pages, cores");
-  filed(add_verb(noun, "diff", "Tell what `config apply` would change", session,
-                 [&session, args] { return diff(session, *args); }));
-  filed(add_verb(noun, "apply", "Replace all services and pools by those of a file", session,
-                 [&session, args] { return apply(session, *args); }))
-      .add_option("--remove", args->remove, "How many services may go; without it none")
-      ->type_name("N");
+  CLI::App& diffs = add_verb(noun, "diff", "Tell what `config apply` would change, or what two revisions differ in",
+                             session, [&session, args] { return diff(session, *args); });
+  diffs.add_option("FILE", args->file, "The configuration; - for stdin. Or a revision")->required();
+  diffs.add_option("REVISION", args->to, "The later one, when the first is a revision, too");
+  CLI::App& applies = filed(add_verb(noun, "apply", "Replace all services and pools by those of a file", session,
+                                     [&session, args] { return apply(session, *args); }));
+  applies.add_option("--remove", args->remove, "How many services may go; without it none")->type_name("N");
+  applies
+      .add_option("--confirm-within", args->confirm_within,
+                  "Undo it by itself unless `config confirm` comes in that time: 90s, 5m, 1h")
+      ->type_name("TIME");
+  add_history_verbs(noun, session);
 }
 
 }  // namespace lb::ctl

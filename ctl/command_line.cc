@@ -30,10 +30,6 @@ constexpr std::string_view kLaterCommands[] = {
     "backend maintenance",
     "backend script",
     "config schema",
-    "config confirm",
-    "config history",
-    "config rollback",
-    "config blame",
     "config import",
     "table show",
     "node",
@@ -42,7 +38,7 @@ constexpr std::string_view kLaterCommands[] = {
     "capture",
     "doctor",
 };
-constexpr std::string_view kLaterOptions[] = {"--confirm-within", "--if-down", "--follow", "--since"};
+constexpr std::string_view kLaterOptions[] = {"--if-down", "--follow"};
 
 constexpr std::string_view kValueOptions[] = {"-s",        "--socket",      "--reason",      "--expect-revision",
                                               "--timeout", "--break-flows", "--allow-below", "--allow-reshuffle"};

@@ -61,6 +61,8 @@ State next_state(uint64_t revision, const model::Config& config, const ChangeOpt
   State state;
   state.revision = revision;
   state.uid = options.author.uid;
+  state.login_uid = options.author.login_uid;
+  state.files = options.files;
   state.command = options.author.command;
   state.reason = options.reason;
   state.time_s = std::time(nullptr);
@@ -170,7 +172,8 @@ net::Status Controller::start(const model::Config& config, const std::optional<S
     ChangeOptions first;
     first.author.command = "start";
     first.reason = "first start";
-    state_ = next_state(1, config_, first);
+    // A lost state does not make numbers mean two things.
+    state_ = next_state(history().last() + 1, config_, first);
   }
   auto compiled = compile(config_, state_.overlay);
   if (!compiled) return compiled.error();
@@ -189,6 +192,7 @@ net::Status Controller::start(const model::Config& config, const std::optional<S
     if (!kept) return kept.error();
     if (!kept->empty()) log(LogLevel::kWarning, "state_not_synced", {{"why", *kept}});
   }
+  if (history().last() < revision()) remember(model::diff({}, config_));
   adopt(std::move(compiled).value());
   log(LogLevel::kInfo, "published",
       {{"generation", generation()},
@@ -201,13 +205,13 @@ net::Status Controller::start(const model::Config& config, const std::optional<S
 net::Result<ChangeResult> Controller::change(const std::vector<model::Change>& changes, const ChangeOptions& options) {
   auto to = model::apply(config_, changes);
   if (!to) return std::move(to).error();
-  return commit(std::move(to).value(), state_.overlay, options);
+  return commit(std::move(to).value(), state_.overlay, options, {});
 }
 
 net::Result<ChangeResult> Controller::replace(model::Config to, const ChangeOptions& options) {
   const auto violations = model::validate_services(to);
   if (!violations.empty()) return joined(violations);
-  return commit(std::move(to), state_.overlay, options);
+  return commit(std::move(to), state_.overlay, options, {});
 }
 
 net::Status Controller::check_guards(const model::Config& to, const model::Overlay& overlay, const model::Diff& diff,
@@ -231,6 +235,13 @@ net::Error Controller::unexpected(uint64_t expected) const {
                       expected)};
 }
 
+net::Error Controller::on_trial() const {
+  return {net::Code::kConflict,
+          fmt::format("revision {} is on trial for {} s more, then revision {} comes back: say `lbctl config confirm` "
+                      "or `lbctl config rollback` first",
+                      revision(), std::max<int64_t>(0, state_.trial->until - now()), state_.trial->back_to)};
+}
+
 ChangeResult Controller::unchanged(const ChangeOptions& options) const {
   ChangeResult result;
   result.dry_run = options.dry_run;
@@ -241,32 +252,39 @@ ChangeResult Controller::unchanged(const ChangeOptions& options) const {
 }
 
 net::Result<ChangeResult> Controller::commit(model::Config to, model::Overlay overlay, const ChangeOptions& options,
-                                             std::vector<std::string> lines) {
+                                             Way way) {
   if (options.expect_revision && *options.expect_revision != revision()) return unexpected(*options.expect_revision);
   const model::Diff diff = model::diff(config_, to);
+  if (state_.trial && !way.ends_trial && !diff.changes.empty() && !options.dry_run) return on_trial();
   to.daemon = config_.daemon;
   overlay = tracked(model::carry(std::move(overlay), config_, to, now()));
   ChangeResult result = unchanged(options);
   result.lines = diff.lines;
-  result.lines.insert(result.lines.end(), lines.begin(), lines.end());
+  result.lines.insert(result.lines.end(), way.lines.begin(), way.lines.end());
   result.restart = diff.restart;
   if (diff.changes.empty() && overlay == state_.overlay) return result;
   auto compiled = compile(to, overlay);
   if (!compiled) return std::move(compiled).error();
   result.forecast = forecast(engine_.flows(), *snapshot_, *compiled->snapshot);
   result.warnings = masked(diff, overlay);
-  if (auto allowed = check_guards(to, overlay, diff, *compiled, result, options); !allowed) return allowed.error();
+  if (way.guarded) {
+    if (auto allowed = check_guards(to, overlay, diff, *compiled, result, options); !allowed) return allowed.error();
+  }
   result.changed = true;
   State next = diff.changes.empty() ? state_ : next_state(revision() + 1, to, options);
   next.overlay = std::move(overlay);
+  next.restores = diff.changes.empty() ? next.restores : way.restores;
+  if (!diff.changes.empty() && options.confirm_within_s)
+    next.trial = {.until = now() + *options.confirm_within_s, .back_to = revision()};
   result.digest = next.digest;
+  result.trial = next.trial;
   if (options.dry_run) return result;
-  if (auto put = put_in_use(std::move(to), std::move(next), *compiled, options, result); !put) return put.error();
+  if (auto put = put_in_use(std::move(to), std::move(next), *compiled, diff, options, result); !put) return put.error();
   return result;
 }
 
-net::Status Controller::put_in_use(model::Config to, State next, Compiled& compiled, const ChangeOptions& options,
-                                   ChangeResult& result) {
+net::Status Controller::put_in_use(model::Config to, State next, Compiled& compiled, const model::Diff& diff,
+                                   const ChangeOptions& options, ChangeResult& result) {
   const model::TrafficCounters before = engine_.traffic();
   if (auto durable = make_durable(next, compiled, &result); !durable) {
     log(LogLevel::kError, "change_failed",
@@ -277,6 +295,7 @@ net::Status Controller::put_in_use(model::Config to, State next, Compiled& compi
   config_ = std::move(to);
   state_ = std::move(next);
   adopt(std::move(compiled));
+  if (!diff.changes.empty()) remember(diff);
   result.revision = revision();
   result.generation = generation();
   log_change(options, result);

@@ -41,6 +41,9 @@ struct ChangeOptions {
   std::optional<uint64_t> allow_break;          // flows that lose their backend or listener
   std::map<std::string, uint64_t> allow_below;  // eligible backends that are left, by pool
   std::set<std::string> allow_reshuffle;        // services
+  // Of config.apply: where it came from, and seconds after which it is undone unless confirm() came.
+  std::vector<SourceFile> files = {};
+  std::optional<int64_t> confirm_within_s = {};
 };
 
 struct ChangeResult {
@@ -50,6 +53,7 @@ struct ChangeResult {
   std::vector<std::string> late_workers;  // names
   std::vector<std::string> lines, restart, warnings;
   Forecast forecast;
+  std::optional<Trial> trial;  // the revision is undone then
 };
 
 class Controller {
@@ -68,6 +72,15 @@ class Controller {
   net::Result<ChangeResult> drain(const std::vector<model::BackendName>& names, std::optional<int64_t> expires_s,
                                   const ChangeOptions& options);
   net::Result<ChangeResult> make_ready(const std::vector<model::BackendName>& names, const ChangeOptions& options);
+  // Services and pools of a former revision, as a new one. Without a number: of the one before, and of the one that a
+  // trial would go back to. ERRORS: kNotFound when it is not kept.
+  net::Result<ChangeResult> rollback(std::optional<uint64_t> to, const ChangeOptions& options);
+  // Ends the trial: the revision stays. ERRORS: kConflict when there is none.
+  net::Result<ChangeResult> confirm(const ChangeOptions& options);
+  // Services and pools of a revision. ERRORS: kNotFound when it is not kept.
+  net::Result<model::Config> former(uint64_t revision) const;
+  const std::optional<Trial>& trial() const { return state_.trial; }
+  const History& history() const { return store_.history(); }
   // The kernel's routes or neighbours changed: compiles and publishes when that changes a next hop.
   void topology_changed();
   // Once a second: overrides that expire, leaving backends whose time is over or that have no flow any more, ids that
@@ -98,15 +111,25 @@ class Controller {
     std::shared_ptr<const model::Snapshot> snapshot;
   };
   net::Result<Compiled> compile(const model::Config& config, const model::Overlay& overlay);
-  net::Result<ChangeResult> commit(model::Config to, model::Overlay overlay, const ChangeOptions& options,
-                                   std::vector<std::string> lines = {});
+  // How a change of services and pools is meant.
+  struct Way {
+    std::vector<std::string> lines = {};  // of the overlay
+    uint64_t restores = 0;                // revision that comes back
+    bool ends_trial = false;
+    bool guarded = true;
+  };
+  net::Result<ChangeResult> commit(model::Config to, model::Overlay overlay, const ChangeOptions& options, Way way);
   ChangeResult unchanged(const ChangeOptions& options) const;
   // ERRORS: kConflict with what the operator must say; in a dry run they are warnings of the result.
   net::Status check_guards(const model::Config& to, const model::Overlay& overlay, const model::Diff& diff,
                            const Compiled& compiled, ChangeResult& result, const ChangeOptions& options);
-  net::Status put_in_use(model::Config to, State next, Compiled& compiled, const ChangeOptions& options,
-                         ChangeResult& result);
+  net::Status put_in_use(model::Config to, State next, Compiled& compiled, const model::Diff& diff,
+                         const ChangeOptions& options, ChangeResult& result);
+  net::Result<ChangeResult> go_back(uint64_t to, const ChangeOptions& options, bool guarded);
+  void undo_trial();
+  void remember(const model::Diff& diff);
   net::Error unexpected(uint64_t expected) const;
+  net::Error on_trial() const;
   net::Result<model::PublishReport> publish(const Compiled& compiled);
   net::Status make_durable(const State& next, const Compiled& compiled, ChangeResult* result);
   model::Overlay tracked(model::Overlay overlay) const;

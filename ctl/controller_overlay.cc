@@ -50,7 +50,7 @@ net::Result<ChangeResult> Controller::drain(const std::vector<model::BackendName
     it->second = drain;
     lines.push_back(line_of(name, drain));
   }
-  return commit(config_, std::move(overlay), options, std::move(lines));
+  return commit(config_, std::move(overlay), options, {.lines = std::move(lines)});
 }
 
 net::Result<ChangeResult> Controller::make_ready(const std::vector<model::BackendName>& names,
@@ -59,7 +59,7 @@ net::Result<ChangeResult> Controller::make_ready(const std::vector<model::Backen
   std::vector<std::string> lines;
   for (const model::BackendName& name : names)
     if (overlay.drained.erase(name) > 0) lines.push_back(fmt::format("~ backend {}: ready", name.text()));
-  return commit(config_, std::move(overlay), options, std::move(lines));
+  return commit(config_, std::move(overlay), options, {.lines = std::move(lines)});
 }
 
 void Controller::tick() {
@@ -69,6 +69,7 @@ void Controller::tick() {
     next_tidy_ = at + kSweepS;
   }
   if (at < next_try_) return;
+  if (state_.trial && at >= state_.trial->until) undo_trial();
   model::Overlay overlay = state_.overlay;
   std::vector<std::string> said;
   if (!overlay.empty()) said = model::expire(overlay, config_, at);

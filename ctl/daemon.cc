@@ -17,6 +17,7 @@
 #include "ctl/path_mtu_source.h"
 #include "ctl/server.h"
 #include "ctl/socket_claim.h"
+#include "ctl/source_files.h"
 #include "ctl/state_store.h"
 #include "dataplane/model/config_text.h"
 
@@ -74,13 +75,13 @@ std::vector<PortLink> port_links(const model::Config& config, model::Engine& eng
 
 // SIGHUP, `systemctl reload`: the configuration file's services and pools become ours, with every guard.
 void reload(Controller& controller, const std::string& path) {
-  model::Parsed parsed = model::load_config(path, model::file_reader());
+  ChangeOptions options;
+  model::Parsed parsed = model::load_config(path, noting_reader(options.files));
   if (!parsed.problems.empty()) {
     log(LogLevel::kError, "reload_refused", {{"file", path}, {"why", model::to_error(parsed.problems).message}});
     return;
   }
   if (!parsed.has_daemon) parsed.config.daemon = controller.config().daemon;
-  ChangeOptions options;
   options.author.uid = geteuid();
   options.author.command = "reload";
   auto result = controller.replace(std::move(parsed.config), options);

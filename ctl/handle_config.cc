@@ -5,6 +5,7 @@
 #include <span>
 
 #include "ctl/call.h"
+#include "ctl/digest.h"
 #include "ctl/file_ops.h"
 #include "ctl/json_change.h"
 #include "dataplane/model/config_text.h"
@@ -18,8 +19,15 @@ using Json = nlohmann::json;
 constexpr size_t kMaxDocument = size_t{16} << 20;
 
 net::Result<Json> show(Call& call) {
+  const auto revision = call.params.number("revision", UINT64_MAX);
   if (auto fault = call.fault()) return *fault;
   const Controller& control = call.control();
+  if (revision && *revision != control.revision()) {
+    const auto config = control.former(*revision);
+    if (!config) return config.error();
+    const std::string text = model::print_services(*config);
+    return Json{{"text", text}, {"revision", *revision}, {"digest", digest_hex(text)}};
+  }
   return Json{
       {"text", model::print_config(control.config())}, {"revision", control.revision()}, {"digest", control.digest()}};
 }
@@ -64,9 +72,39 @@ net::Result<Json> check(Call& call) {
   return Json{{"problems", sentences(parse(*document).problems)}};
 }
 
+// Who says where a document came from says it with a digest that anybody can compare.
+std::vector<SourceFile> read_files(Call& call) {
+  constexpr size_t kMaxFiles = 4096, kSha256 = 64;
+  std::vector<SourceFile> files;
+  const Json* list = call.params.array("files", kMaxFiles);
+  if (list == nullptr) return files;
+  for (size_t i = 0; i < list->size() && call.params.ok(); i++) {
+    Fields inner((*list)[i], fmt::format("files[{}].", i), call.params.faults());
+    files.push_back({inner.text("path"), inner.text("sha256")});
+    inner.finish();
+    const std::string& digest = files.back().sha256;
+    if (digest.size() != kSha256 || digest.find_first_not_of("0123456789abcdef") != std::string::npos)
+      call.params.fail("files", {net::Code::kInvalid, "sha256 must be 64 lower-case hex digits"});
+  }
+  return files;
+}
+
+// Long enough to look at graphs, short enough that nobody forgets it.
+constexpr uint64_t kMaxTrialS = 24 * 3600;
+
+ChangeOptions read_apply_options(Call& call) {
+  ChangeOptions options = read_options(call);
+  options.files = read_files(call);
+  if (const auto within = call.params.number("confirm_within_s", kMaxTrialS)) {
+    options.confirm_within_s = static_cast<int64_t>(*within);
+    if (*within == 0) call.params.fail("confirm_within_s", {net::Code::kInvalid, "must be 1 second or more"});
+  }
+  return options;
+}
+
 net::Result<Json> replace(Call& call, bool dry_run) {
   auto document = read_document(call);
-  ChangeOptions options = dry_run ? ChangeOptions{} : read_options(call);
+  ChangeOptions options = dry_run ? ChangeOptions{} : read_apply_options(call);
   if (auto fault = call.fault()) return *fault;
   if (!document) return std::move(document).error();
   model::Parsed parsed = parse(*document);

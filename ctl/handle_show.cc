@@ -8,6 +8,7 @@
 #include <span>
 
 #include "ctl/call.h"
+#include "ctl/json_change.h"
 #include "ctl/json_stats.h"
 #include "ctl/json_view.h"
 #include "ctl/version.h"
@@ -62,6 +63,11 @@ std::vector<std::string> find_problems(Call& call, const View& view,
                                        const std::vector<model::WorkerCounters>& workers) {
   std::vector<std::string> problems = call.node.notes;
   Controller& control = call.control();
+  if (const auto& trial = control.trial()) {
+    problems.push_back(fmt::format(
+        "revision {} is on trial: revision {} comes back in {} s unless somebody says `lbctl config confirm`",
+        control.revision(), trial->back_to, std::max<int64_t>(0, trial->until - control.now())));
+  }
   add_worker_problems(control, workers, problems);
   for (const model::PortCounters& p : control.engine().ports()) {
     if (!p.link_up) problems.push_back(fmt::format("port {} ({}): link is down", p.name, p.device));
@@ -103,6 +109,7 @@ net::Result<Json> summary(Call& call) {
   json["generation"] = control.generation();
   const std::string& why = call.node.drift.check(control.config(), control.revision());
   json["drift"] = why.empty() ? Json(nullptr) : Json{{"file", call.node.drift.path()}, {"why", why}};
+  json["trial"] = trial_json(control.trial());
   json["drained"] = control.overlay().drained.size();
   json["leaving"] = control.overlay().leaving.size();
   json["flows"] = nullptr;

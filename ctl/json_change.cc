@@ -213,11 +213,22 @@ Json forecast_json(const Forecast& forecast) {
 }  // namespace
 
 Json change_json(const ChangeResult& result) {
-  return {{"changed", result.changed},   {"dry_run", result.dry_run},
-          {"revision", result.revision}, {"generation", result.generation},
-          {"digest", result.digest},     {"late_workers", result.late_workers},
-          {"lines", result.lines},       {"forecast", forecast_json(result.forecast)},
-          {"restart", result.restart},   {"warnings", result.warnings}};
+  return {{"changed", result.changed},
+          {"dry_run", result.dry_run},
+          {"revision", result.revision},
+          {"generation", result.generation},
+          {"digest", result.digest},
+          {"late_workers", result.late_workers},
+          {"lines", result.lines},
+          {"forecast", forecast_json(result.forecast)},
+          {"restart", result.restart},
+          {"warnings", result.warnings},
+          {"trial", trial_json(result.trial)}};
+}
+
+Json trial_json(const std::optional<Trial>& trial) {
+  if (!trial) return nullptr;
+  return {{"until", trial->until}, {"back_to", trial->back_to}};
 }
 
 net::Result<Json> run_changes(Call& call, const std::vector<model::Change>& changes, const ChangeOptions& options) {

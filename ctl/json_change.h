@@ -17,6 +17,7 @@ std::vector<model::Backend> read_backends(Fields& fields, std::string_view key);
 
 ChangeOptions read_options(Call& call);  // dry_run, reason, expect_revision, allow_remove
 nlohmann::json change_json(const ChangeResult& result);
+nlohmann::json trial_json(const std::optional<Trial>& trial);  // {until, back_to}, or null
 
 // Runs the changes and answers.
 net::Result<nlohmann::json> run_changes(Call& call, const std::vector<model::Change>& changes,

@@ -12,11 +12,6 @@ namespace {
 
 using nlohmann::json;
 
-Tone tone_of_line(const std::string& line) {
-  if (line.starts_with("+")) return Tone::kGood;
-  return line.starts_with("-") ? Tone::kBad : Tone::kPlain;
-}
-
 // Silent where nothing tracks flows, and of services that have none.
 void view_flow_forecast(const json& f, Text& text) {
   if (number_of(f, "flows") == 0) return;
@@ -43,9 +38,14 @@ void view_forecast(const json& forecast, Text& text) {
 
 }  // namespace
 
+Tone tone_of_change(std::string_view line) {
+  if (line.starts_with("+")) return Tone::kGood;
+  return line.starts_with("-") ? Tone::kBad : Tone::kPlain;
+}
+
 void view_change(const json& c, Text& text) {
   const auto lines = texts_of(c, "lines");
-  for (const std::string& line : lines) text.line(line, tone_of_line(line));
+  for (const std::string& line : lines) text.line(line, tone_of_change(line));
   if (const json& forecast = member(c, "forecast"); forecast.is_array()) view_forecast(forecast, text);
   const auto restart = texts_of(c, "restart");
   for (const std::string& line : restart) text.line(line, Tone::kBold);
@@ -59,6 +59,10 @@ void view_change(const json& c, Text& text) {
     text.line(fmt::format("Done: revision {}, generation {}, digest {}.", revision, text_of(c, "generation"),
                           text_of(c, "digest")));
   }
+  if (const json& trial = member(c, "trial"); trial.is_object() && flag_of(c, "changed"))
+    text.line(fmt::format("On trial: revision {} comes back at {} unless `lbctl config confirm` is said.",
+                          text_of(trial, "back_to"), utc(trial, "until")),
+              Tone::kBold);
 }
 
 void view_config(const json& c, Text& text) {

@@ -1,5 +1,4 @@
 // Services, pools and backends for people.
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <ctime>
@@ -57,10 +56,6 @@ std::string id_of(const json& backend) {
 Cell admin_cell(const json& backend) {
   const std::string admin = text_of(backend, "admin");
   return {admin, admin == "ready" || admin == "-" ? Tone::kPlain : Tone::kBold};
-}
-
-std::string utc(const json& object, std::string_view key) {
-  return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(number_of(object, key))));
 }
 
 std::string admin_text(const json& backend) {

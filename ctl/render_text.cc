@@ -1,5 +1,6 @@
 #include "ctl/render_text.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -155,6 +156,10 @@ std::vector<std::string> texts_of(const json& object, std::string_view key) {
   if (!m.is_array()) return out;
   for (const json& item : m) out.push_back(item.is_string() ? item.get<std::string>() : item.dump());
   return out;
+}
+
+std::string utc(const json& object, std::string_view key) {
+  return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(number_of(object, key))));
 }
 
 std::string vlan_text(const nlohmann::json& object) {

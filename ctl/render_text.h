@@ -44,10 +44,12 @@ bool flag_of(const nlohmann::json& object, std::string_view key);
 const nlohmann::json& member(const nlohmann::json& object, std::string_view key);  // null when absent
 std::vector<std::string> texts_of(const nlohmann::json& object, std::string_view key);
 
-std::string vlan_text(const nlohmann::json& object);  // " in VLAN 30"; empty when untagged
-std::string human(uint64_t n);                        // 9999, 18.4k, 1.23M: four digits, powers of 1000
-std::string percent(double share);                    // 0.0123 -> "1.23 %"
-std::string duration(uint64_t seconds);               // "40 s", "2 h 5 min", "3 d 4 h"
+std::string utc(const nlohmann::json& object, std::string_view key);  // "2026-11-25 03:00:00 UTC"
+Tone tone_of_change(std::string_view line);                           // of a line of a diff
+std::string vlan_text(const nlohmann::json& object);                  // " in VLAN 30"; empty when untagged
+std::string human(uint64_t n);                                        // 9999, 18.4k, 1.23M: four digits, powers of 1000
+std::string percent(double share);                                    // 0.0123 -> "1.23 %"
+std::string duration(uint64_t seconds);                               // "40 s", "2 h 5 min", "3 d 4 h"
 std::string join(const std::vector<std::string>& parts, std::string_view separator = ", ");
 std::string plural(uint64_t n, std::string_view noun);  // "1 service", "2 services"
 

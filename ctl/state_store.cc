@@ -19,7 +19,8 @@ StateStore::StateStore(std::string folder, FileOps& ops)
       path_(folder_ + "/state.json"),
       next_(path_ + ".new"),
       old_(path_ + ".old"),
-      ops_(ops) {}
+      ops_(ops),
+      history_(folder_ + "/history", ops) {}
 
 net::Status StateStore::open() {
   if (auto made = make_folders(folder_, 0700); !made) return made;
@@ -35,7 +36,7 @@ net::Status StateStore::open() {
   for (const std::string& left : {next_, old_}) {
     if (ops_.unlink(left.c_str()) != 0 && errno != ENOENT) return io_error("remove", left, errno);
   }
-  return {};
+  return history_.open();
 }
 
 net::Result<LoadedState> StateStore::load() {
@@ -47,6 +48,7 @@ net::Result<LoadedState> StateStore::load() {
   net::Result<State> state = text ? decode_state(*text) : net::Result<State>(text.error());
   if (state) {
     loaded.state = std::move(state).value();
+    in_place_ = loaded.state->revision;
     return loaded;
   }
   if (state.error().code == net::Code::kUnsupported) {
@@ -68,7 +70,9 @@ net::Status StateStore::keep_old() {
 net::Status StateStore::prepare(const State& state) {
   if (auto written = write_synced(ops_, next_, encode_state(state), 0600); !written) return written;
   auto kept = keep_old();
-  if (!kept) ops_.unlink(next_.c_str());
+  if (kept && in_place_ != 0 && in_place_ != state.revision) kept = history_.keep(path_, in_place_);
+  if (!kept) abandon();
+  prepared_ = state.revision;
   return kept;
 }
 
@@ -85,11 +89,23 @@ net::Result<std::string> StateStore::commit() {
   }
   if (auto synced = sync_folder(ops_, folder_); !synced) {
     if (put_back()) return synced.error();
+    in_place_ = prepared_;
     return fmt::format("the change is in use and in {}, but whether it survives a power cut is not known: {}", path_,
                        synced.error().message);
   }
   ops_.unlink(old_.c_str());
+  in_place_ = prepared_;
   return std::string();
+}
+
+net::Result<State> StateStore::former(uint64_t revision) const {
+  const std::string path = history_.path_of(revision);
+  auto text = read_file(path, kMaxStateBytes);
+  if (!text && text.error().code == net::Code::kNotFound) return history_.not_kept(revision);
+  if (!text) return std::move(text).error();
+  auto state = decode_state(*text);
+  if (!state) return net::Error{state.error().code, fmt::format("{}: {}", path, state.error().message)};
+  return state;
 }
 
 bool StateStore::put_back() {

@@ -2,7 +2,8 @@
 //
 // A change goes prepare() -> (publish) -> commit(): the new state is written and synced beside the old one, then
 // renamed over it and the folder synced. A kill anywhere leaves the old or the new state, never a mixture; a failure
-// that the system reports leaves the old one. One process at a time owns the folder (flock).
+// that the system reports leaves the old one. One process at a time owns the folder (flock). The last state of a former
+// revision stays in STATE_DIR/history.
 #pragma once
 
 #include <cstdint>
@@ -10,23 +11,27 @@
 #include <string>
 
 #include "ctl/file_ops.h"
+#include "ctl/history.h"
+#include "ctl/revision.h"
 #include "ctl/unique_fd.h"
 #include "dataplane/model/overlay.h"
 #include "dataplane/net/result.h"
 
 namespace lb::ctl {
 
-inline constexpr uint32_t kStateSchema = 2;  // 1 had no overlay
+inline constexpr uint32_t kStateSchema = 3;  // 1 had no overlay, 2 no login uid, files, restores and trial
 
-struct State {
-  uint64_t revision = 0;
-  uint32_t uid = 0;     // who asked
-  std::string command;  // service.add, config.apply, start, reload
-  std::string reason;
-  int64_t time_s = 0;       // seconds since 1970-01-01 UTC
-  std::string config_text;  // canonical
-  std::string digest;       // digest_hex(config_text)
-  model::Overlay overlay;   // changes without a new revision, too
+// A revision that is undone unless it is confirmed.
+struct Trial {
+  int64_t until = 0;     // seconds since 1970-01-01 UTC
+  uint64_t back_to = 0;  // revision
+  friend bool operator==(const Trial&, const Trial&) = default;
+};
+
+struct State : Revision {
+  std::string config_text;     // canonical
+  model::Overlay overlay;      // changes without a new revision, too
+  std::optional<Trial> trial;  // of this revision
   friend bool operator==(const State&, const State&) = default;
 };
 
@@ -51,6 +56,11 @@ class StateStore {
   net::Result<std::string> commit();
   void abandon();  // forgets what prepare() wrote
 
+  // The state of a former revision. ERRORS: kNotFound when it is not kept; damaged.
+  net::Result<State> former(uint64_t revision) const;
+  History& history() noexcept { return history_; }
+  const History& history() const noexcept { return history_; }
+
   const std::string& path() const noexcept { return path_; }
 
  private:
@@ -58,7 +68,9 @@ class StateStore {
   bool put_back();
 
   std::string folder_, path_, next_, old_;
+  uint64_t in_place_ = 0, prepared_ = 0;  // revisions; 0: none
   FileOps& ops_;
+  History history_;
   UniqueFd lock_;
 };
 

@@ -5,7 +5,7 @@
 PACKAGES_BUILD=(
   g++ meson ninja-build pkg-config clang bpftool
   libdpdk-dev libibverbs-dev ibverbs-providers libbpf-dev libxdp-dev libmnl-dev
-  libfmt-dev libcli11-dev libyaml-cpp-dev nlohmann-json3-dev libboost1.81-dev
+  libfmt-dev libcli11-dev libyaml-cpp-dev nlohmann-json3-dev libboost1.81-dev libssl-dev
   libgtest-dev
 )
 # To run the lab and the demo: namespaces, web servers, clients.

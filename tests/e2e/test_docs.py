@@ -152,7 +152,11 @@ LEAVES = {
     "config check": ["config", "check", "/etc/lbd/lbd.yaml"],
     "config show": ["config", "show"],
     "config diff": ["config", "diff", "/etc/lbd/lbd.yaml"],
-    "config apply": ["config", "apply", "/etc/lbd/lbd.yaml"],
+    "config history": ["config", "history", "--since", "1h"],
+    "config blame": ["config", "blame", "two"],
+    "config rollback": ["config", "rollback"],
+    "config apply": ["config", "apply", "/etc/lbd/lbd.yaml", "--confirm-within", "5m"],
+    "config confirm": ["config", "confirm"],
     "decap attach": ["decap", "attach", "eth0", "--from", "203.0.113.2/32", "--vip", "192.0.2.10"],
     "decap show": ["decap", "show", "eth0"],
     "decap detach": ["decap", "detach", "eth0"],
@@ -190,7 +194,7 @@ def test_every_command_of_lbctl_help_works_in_text_and_json(namespace, tmp_path)
     script = [PRELUDE, START, "lbctl >/dev/null", "lbctl --json | $PYTHON -m json.tool >/dev/null"]
     for name, words in LEAVES.items():
         line = subprocess.list2cmdline(words)
-        changes = name.split()[-1] in ("add", "set", "remove", "apply", "attach", "detach", "drain", "ready", "flush")
+        changes = name.split()[-1] in ("add", "set", "remove", "apply", "attach", "detach", "drain", "ready", "flush", "rollback", "confirm")
         script.append(f"echo '+ {name}'; lbctl {'' if changes else '--json'} {line} >/run/out")
         if not changes and name != "config check":
             script.append("$PYTHON -m json.tool </run/out >/dev/null")

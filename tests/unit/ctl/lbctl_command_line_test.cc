@@ -81,6 +81,14 @@ TEST(CommandLine, WordsBecomeParameters) {
   expect_asked({"table", "digest"}, "table.digest", json::object());
   expect_asked({"table", "digest", "web"}, "table.digest", {{"service", "web"}});
   expect_asked({"config", "show"}, "config.show", json::object());
+  expect_asked({"config", "show", "--revision", "7"}, "config.show", {{"revision", 7}});
+  expect_asked({"config", "diff", "7", "9"}, "config.compare", {{"from", 7}, {"to", 9}});
+  expect_asked({"config", "history", "--since", "2h", "--limit", "5"}, "config.history",
+               {{"since_s", 7200}, {"limit", 5}});
+  expect_asked({"config", "rollback"}, "config.rollback", json::object());
+  expect_asked({"config", "rollback", "12", "--remove", "3"}, "config.rollback", {{"to", 12}, {"allow_remove", 3}});
+  expect_asked({"config", "confirm"}, "config.confirm", json::object());
+  expect_asked({"config", "blame", "fe/fe11"}, "config.blame", {{"select", "fe/fe11"}});
   for (const char* what : {"services", "backends", "workers", "ports", "drops"}) {
     expect_asked({"stats", what}, std::string("stats.") + what, json::object());
   }
@@ -179,8 +187,8 @@ TEST(CommandLine, LaterCommandsAreRefusedByNameAndNotOffered) {
   EXPECT_EQ(lbctl({"backend", "wait", "up", "fe/a"}).err, "lbctl: backend wait up: not in this version\n");
   EXPECT_EQ(lbctl({"-s", "backend", "top"}).err, "lbctl: top: not in this version\n");
   EXPECT_EQ(lbctl({"table", "show"}).err, "lbctl: table show: not in this version\n");
-  EXPECT_EQ(lbctl({"config", "apply", "f", "--confirm-within", "5m"}).err,
-            "lbctl: config --confirm-within: not in this version\n");
+  EXPECT_EQ(lbctl({"explain", "tcp", "a", "b", "--if-down", "fe11"}).err,
+            "lbctl: explain --if-down: not in this version\n");
   EXPECT_EQ(lbctl({"backend", "maintenance"}).exit, kUsage);
   EXPECT_EQ(lbctl({"--help"}).out.find("events"), std::string::npos);
   EXPECT_EQ(lbctl({"backend", "--help"}).out.find("maintenance"), std::string::npos);

@@ -190,6 +190,75 @@ TEST_F(MethodsTest, ConfigDiffForecastsAndApplyDoesIt) {
   EXPECT_EQ(result("config.apply", {{"text", "version: 1\n"}, {"allow_remove", 2}})["changed"], true);
 }
 
+TEST_F(MethodsTest, RevisionsAreToldComparedAndBroughtBack) {
+  std::string text = result("config.show")["text"];
+  text.replace(text.find("weight: 50"), 10, "weight: 70");
+  const std::string sha(64, 'f');
+  const Json applied = result("config.apply", {{"text", text},
+                                               {"files", {{{"path", "/etc/lbd/lbd.yaml"}, {"sha256", sha}}}},
+                                               {"reason", "more for fe12"},
+                                               {"confirm_within_s", 300}});
+  EXPECT_EQ(applied["trial"]["back_to"], 1);
+  Json history = result("config.history");
+  EXPECT_EQ(history["current"], 2);
+  EXPECT_EQ(history["oldest"], 1);
+  EXPECT_EQ(history["trial"], applied["trial"]);
+  ASSERT_EQ(history["revisions"].size(), 2u);
+  const Json& newest = history["revisions"][0];
+  EXPECT_EQ(newest["revision"], 2);
+  EXPECT_EQ(newest["reason"], "more for fe12");
+  EXPECT_EQ(newest["command"], "config.apply");
+  EXPECT_EQ(newest["uid"], getuid());
+  EXPECT_EQ(newest["files"][0]["sha256"], sha);
+  EXPECT_EQ(newest["changes"], 1);
+  EXPECT_EQ(newest["first"], "~ backend fe/fe12: weight 50 -> 70");
+  EXPECT_EQ(newest["restores"], nullptr);
+  EXPECT_EQ(result("config.history", {{"limit", 1}})["revisions"].size(), 1u);
+  EXPECT_EQ(result("config.history", {{"since_s", 3600}})["revisions"].size(), 2u);
+
+  EXPECT_EQ(result("config.compare", {{"from", 2}, {"to", 1}})["lines"], Json({"~ backend fe/fe12: weight 70 -> 50"}));
+  EXPECT_EQ(result("config.compare", {{"from", 1}})["to"], 2);
+  EXPECT_EQ(refusal("config.compare", {{"from", 7}}).first, "not_found");
+  EXPECT_NE(result("config.show", {{"revision", 1}})["text"].get<std::string>().find("weight: 50"), std::string::npos);
+
+  const Json problems = result("summary")["problems"];
+  EXPECT_EQ(problems[0].get<std::string>().find("revision 2 is on trial: revision 1 comes back in "), 0u);
+  EXPECT_EQ(refusal("backend.set", {{"select", {{"names", {"fe/fe11"}}}}, {"set", {{"weight", 1}}}}).first, "conflict");
+  EXPECT_EQ(result("config.confirm")["changed"], true);
+  EXPECT_EQ(result("summary")["trial"], nullptr);
+  EXPECT_EQ(refusal("config.confirm").first, "conflict");
+  const Json back = result("config.rollback", {{"reason", "no"}});
+  EXPECT_EQ(back["revision"], 3);
+  EXPECT_EQ(result("config.history")["revisions"][0]["restores"], 1);
+}
+
+TEST_F(MethodsTest, BlameTellsWhoTouchedWhatLast) {
+  result("backend.set", {{"select", {{"names", {"fe/fe12"}}}}, {"set", {{"weight", 70}}}, {"reason", "warm"}});
+  result("service.remove", {{"name", "dns"}, {"allow_remove", 1}});
+  const auto of = [&](const std::string& select) { return result("config.blame", {{"select", select}})["touched"]; };
+  ASSERT_EQ(of("fe/fe12").size(), 1u);
+  EXPECT_EQ(of("fe/fe12")[0]["what"], "backend fe/fe12");
+  EXPECT_EQ(of("fe/fe12")[0]["revision"], 2);
+  EXPECT_EQ(of("fe/fe12")[0]["reason"], "warm");
+  EXPECT_EQ(of("fe").size(), 4u) << "the pool and its backends";
+  EXPECT_EQ(of("dns")[0]["removed"], true);
+  EXPECT_EQ(of("dns")[0]["revision"], 3);
+  for (const Json& t : result("config.blame")["touched"]) EXPECT_EQ(t["removed"], false) << t.dump();
+  EXPECT_EQ(refusal("config.blame", {{"select", "nobody"}}).first, "not_found");
+}
+
+TEST_F(MethodsTest, WhatATrialAndItsFilesMayBe) {
+  const std::string text = result("config.show")["text"];
+  const auto why = [&](const Json& more) {
+    Json params = {{"text", text}};
+    params.update(more);
+    return refusal("config.apply", params).second;
+  };
+  EXPECT_NE(why({{"confirm_within_s", 0}}).find("must be 1 second or more"), std::string::npos);
+  EXPECT_NE(why({{"confirm_within_s", 86401}}).find("86400"), std::string::npos);
+  EXPECT_NE(why({{"files", {{{"path", "x"}, {"sha256", "XYZ"}}}}}).find("64 lower-case hex digits"), std::string::npos);
+}
+
 TEST_F(MethodsTest, ConfigProblemsAreListed) {
   const Json answer =
       client_->call("config.apply", {{"text", "version: 1\npools: {}\npools: {}\nbogus: 1\n"}, {"file", "x.yaml"}});

@@ -22,6 +22,10 @@ State state_of(uint64_t revision) {
   s.time_s = 1700000000;
   s.config_text = "version: 1\npools: {}\n# " + std::to_string(revision) + "\n";
   s.digest = digest_hex(s.config_text);
+  s.login_uid = "1001";
+  s.files = {{"/etc/lbd/lbd.yaml", std::string(64, 'a')}, {"/etc/lbd/lbd.d/web.yaml", std::string(64, '0')}};
+  s.restores = revision - 1;
+  if (revision % 2 == 0) s.trial = {.until = 1700000300, .back_to = revision - 1};
   const auto v4 = net::Address::parse("10.0.0.11").value(), v6 = net::Address::parse("2001:db8::1").value();
   s.overlay.drained[{"fe", "a"}] = {.uid = 7, .login_uid = "1000", .reason = "disk", .since = 5, .expires = 90};
   s.overlay.leaving[{"fe", "b", v4}] = {100, 1000};
@@ -67,7 +71,7 @@ TEST(StateStore, AnAbandonedStateLeavesTheOldOneAndNothingElse) {
   EXPECT_EQ(load(dir.path()), state_of(1));
   size_t files = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(dir.path())) files++;
-  EXPECT_EQ(files, 2u) << "state.json and lock";
+  EXPECT_EQ(files, 3u) << "state.json, lock and history";
 }
 
 TEST(StateStore, OneProcessOwnsTheFolder) {
@@ -193,17 +197,19 @@ TEST(StateStore, ANewerSchemaIsRefusedAndLeftAlone) {
   auto loaded = store.load();
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().code, net::Code::kUnsupported);
-  EXPECT_NE(loaded.error().message.find("schema is 3"), std::string::npos) << loaded.error().message;
+  EXPECT_NE(loaded.error().message.find("schema is 4"), std::string::npos) << loaded.error().message;
   EXPECT_EQ(slurp(dir / "state.json"), json.dump());
 }
 
 TEST(StateStore, TheSchemaBeforeIsRead) {
   State old = state_of(1);
   old.overlay = {};
+  old.login_uid.clear();
+  old.files.clear();
+  old.restores = 0;
   auto json = nlohmann::json::parse(encode_state(old));
   json["schema"] = 1;
-  json.erase("overlay");
-  json.erase("checksum");
+  for (const char* newer : {"overlay", "login_uid", "files", "restores", "trial", "checksum"}) json.erase(newer);
   json["checksum"] = digest_hex(json.dump());
   const auto read = decode_state(json.dump());
   ASSERT_TRUE(read) << read.error().message;
