@@ -16,6 +16,8 @@
 
 namespace lb::ctl {
 
+class EventRing;
+
 struct Peer {  // SO_PEERCRED of the client
   uint32_t uid = 0;
   int32_t pid = 0;
@@ -27,6 +29,7 @@ struct Node {
   Drift& drift;
   std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
   std::vector<std::string> notes;  // what start-up had to say: a damaged state
+  EventRing* events = nullptr;     // null: none are kept
 };
 
 struct Call {
@@ -66,5 +69,6 @@ std::span<const Method> port_methods();
 std::span<const Method> engine_methods();
 std::span<const Method> table_methods();
 std::span<const Method> flow_methods();
+std::span<const Method> events_methods();
 
 }  // namespace lb::ctl

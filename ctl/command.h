@@ -110,6 +110,7 @@ void add_pool_commands(CLI::App& app, Session& session);
 void add_backend_commands(CLI::App& app, Session& session);
 void add_config_commands(CLI::App& app, Session& session);
 void add_explain_command(CLI::App& app, Session& session);
+void add_events_command(CLI::App& app, Session& session);
 void add_flow_commands(CLI::App& app, Session& session);
 void add_table_commands(CLI::App& app, Session& session);
 void add_stats_commands(CLI::App& app, Session& session);

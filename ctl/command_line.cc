@@ -34,11 +34,10 @@ constexpr std::string_view kLaterCommands[] = {
     "table show",
     "node",
     "top",
-    "events",
     "capture",
     "doctor",
 };
-constexpr std::string_view kLaterOptions[] = {"--if-down", "--follow"};
+constexpr std::string_view kLaterOptions[] = {"--if-down"};
 
 constexpr std::string_view kValueOptions[] = {"-s",        "--socket",      "--reason",      "--expect-revision",
                                               "--timeout", "--break-flows", "--allow-below", "--allow-reshuffle"};
@@ -160,6 +159,7 @@ std::unique_ptr<CLI::App> make_command_line(Session& session, const std::vector<
   add_backend_commands(*app, session);
   add_config_commands(*app, session);
   add_explain_command(*app, session);
+  add_events_command(*app, session);
   add_table_commands(*app, session);
   add_flow_commands(*app, session);
   add_stats_commands(*app, session);

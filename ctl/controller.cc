@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <ctime>
 #include <map>
+#include <utility>
 
 #include "ctl/digest.h"
+#include "ctl/eligibility_events.h"
 #include "ctl/guards.h"
 #include "ctl/log.h"
 #include "dataplane/model/config_text.h"
@@ -42,7 +44,17 @@ std::vector<size_t> count_eligible(const model::Snapshot& snapshot, EligibleCoun
   return counts;
 }
 
-void log_change(const ChangeOptions& options, const ChangeResult& result) {
+// As much as a line of the log can take.
+std::string touched_text(const model::Diff& diff) {
+  constexpr size_t kMost = 50;
+  const std::vector<std::string> all = touched_by(diff);
+  const size_t shown = std::min(all.size(), kMost);
+  std::string text = fmt::format("{}", fmt::join(all.begin(), all.begin() + static_cast<ptrdiff_t>(shown), ", "));
+  if (all.size() > shown) text += fmt::format(", and {} more", all.size() - shown);
+  return text;
+}
+
+void log_change(const ChangeOptions& options, const ChangeResult& result, const model::Diff& diff) {
   const Author& a = options.author;
   log(LogLevel::kInfo, "changed",
       {{"command", a.command},
@@ -54,7 +66,8 @@ void log_change(const ChangeOptions& options, const ChangeResult& result) {
        {"generation", result.generation},
        {"late", result.late_workers.size()},
        {"lines", result.lines.size()},
-       {"first", result.lines.empty() ? std::string() : result.lines.front()}});
+       {"first", result.lines.empty() ? std::string() : result.lines.front()},
+       {"touched", touched_text(diff)}});
 }
 
 State next_state(uint64_t revision, const model::Config& config, const ChangeOptions& options) {
@@ -141,9 +154,10 @@ void Controller::adopt(Compiled compiled) {
   ids_ = std::move(compiled.ids);
   topology_ = std::move(compiled.topology);
   EligibleCounter counter(&counter_);
-  eligible_ = count_eligible(*compiled.snapshot, counter);
+  const std::vector<size_t> eligible_before = std::exchange(eligible_, count_eligible(*compiled.snapshot, counter));
   counter.forget_before();
   counter_ = std::move(counter);
+  if (snapshot_) tell_eligibility(*snapshot_, eligible_before, *compiled.snapshot, eligible_);
   snapshot_ = std::move(compiled.snapshot);
   source_.follow(addresses_of(config_, state_.overlay));
 }
@@ -298,7 +312,7 @@ net::Status Controller::put_in_use(model::Config to, State next, Compiled& compi
   if (!diff.changes.empty()) remember(diff);
   result.revision = revision();
   result.generation = generation();
-  log_change(options, result);
+  log_change(options, result, diff);
   return {};
 }
 

@@ -11,6 +11,7 @@
 #include "ctl/controller.h"
 #include "ctl/dispatcher.h"
 #include "ctl/drift.h"
+#include "ctl/event_ring.h"
 #include "ctl/hash_key.h"
 #include "ctl/log.h"
 #include "ctl/netlink.h"
@@ -34,7 +35,9 @@ class Prepared : public Control {
         store(std::move(state_store)),
         key(hash_key),
         what_runs(std::move(running)),
-        config_path(std::move(file)) {}
+        config_path(std::move(file)),
+        events(what_runs.daemon.state_dir + "/events", system_files()) {}
+  ~Prepared() override { set_log_observer({}); }
   const model::Config& config() const override { return what_runs; }
   const lb_hash_key& hash_key() const override { return key; }
 
@@ -45,6 +48,7 @@ class Prepared : public Control {
   std::string config_path;
   std::optional<State> state;
   std::vector<std::string> notes;
+  EventRing events;
 };
 
 // Services and pools of the state with the daemon of the file.
@@ -107,7 +111,7 @@ class Loop {
     topology->judge_by([&] { return InUse{controller.topology(), controller.snapshot(), controller.now()}; });
     topology->on_change([&] { controller.topology_changed(); });
     Drift drift(prepared_.config_path);
-    Node node{controller, drift, std::chrono::system_clock::now(), prepared_.notes};
+    Node node{controller, drift, std::chrono::system_clock::now(), prepared_.notes, &prepared_.events};
     const std::string& why = drift.check(controller.config(), controller.revision());
     if (!why.empty()) log(LogLevel::kWarning, "drift", {{"file", drift.path()}, {"why", why}});
     Dispatcher dispatcher(node);
@@ -173,6 +177,13 @@ net::Result<std::unique_ptr<Control>> prepare_control(const model::Config& confi
   auto prepared =
       std::make_unique<Prepared>(std::move(socket).value(), std::move(store), *key, std::move(running), config_path);
   prepared->state = std::move(loaded->state);
+  // Without them lbd does its work: said, and in the summary.
+  if (auto opened = prepared->events.open(); !opened)
+    log(LogLevel::kError, "events_not_kept", {{"why", opened.error().message}});
+  set_log_observer(
+      [events = &prepared->events](LogLevel level, std::string_view event, std::span<const LogField> fields) {
+        events->add(level, event, fields);
+      });
   if (!loaded->damaged.empty()) {
     prepared->notes.push_back(fmt::format("{}; services and pools are those of {}", loaded->damaged, config_path));
     log(LogLevel::kError, "state_damaged", {{"why", prepared->notes.back()}});

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "ctl/call.h"
+#include "ctl/event_ring.h"
 #include "ctl/json_change.h"
 #include "ctl/json_stats.h"
 #include "ctl/json_view.h"
@@ -69,6 +70,8 @@ std::vector<std::string> find_problems(Call& call, const View& view,
         control.revision(), trial->back_to, std::max<int64_t>(0, trial->until - control.now())));
   }
   add_worker_problems(control, workers, problems);
+  if (call.node.events != nullptr && !call.node.events->why_not_kept().empty())
+    problems.push_back("events are in memory only and end with lbd: " + call.node.events->why_not_kept());
   for (const model::PortCounters& p : control.engine().ports()) {
     if (!p.link_up) problems.push_back(fmt::format("port {} ({}): link is down", p.name, p.device));
   }

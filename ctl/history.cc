@@ -84,6 +84,14 @@ std::optional<uint64_t> revision_of(const std::string& file_name) {
 
 }  // namespace
 
+std::vector<std::string> touched_by(const model::Diff& diff) {
+  Touched touched;
+  for (const model::Change& change : diff.changes) std::visit(touched, change);
+  std::vector<std::string> all = std::move(touched.removed);
+  all.insert(all.end(), touched.there.begin(), touched.there.end());
+  return all;
+}
+
 History::History(std::string folder, FileOps& ops, Limits limits)
     : folder_(std::move(folder)), index_(folder_ + "/index.jsonl"), ops_(ops), limits_(limits) {}
 

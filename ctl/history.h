@@ -26,6 +26,9 @@ struct HistoryEntry : Revision {
   friend bool operator==(const HistoryEntry&, const HistoryEntry&) = default;
 };
 
+// "service web", "pool fe", "backend fe/fe11": everything that the changes name.
+std::vector<std::string> touched_by(const model::Diff& diff);
+
 class History {
  public:
   struct Touch {

@@ -10,20 +10,6 @@
 namespace lb::ctl {
 namespace {
 
-std::string_view name_of(LogLevel level) {
-  switch (level) {
-    case LogLevel::kError:
-      return "error";
-    case LogLevel::kWarning:
-      return "warning";
-    case LogLevel::kInfo:
-      return "info";
-    case LogLevel::kDebug:
-      break;
-  }
-  return "debug";
-}
-
 bool is_plain(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
          std::string_view("._-/:+%@,[]*").find(c) != std::string_view::npos;
@@ -70,10 +56,29 @@ LogSink& sink() {
   return current;
 }
 
+LogObserver& observer() {
+  static LogObserver current;
+  return current;
+}
+
 }  // namespace
 
+std::string_view level_name(LogLevel level) noexcept {
+  switch (level) {
+    case LogLevel::kError:
+      return "error";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kDebug:
+      break;
+  }
+  return "debug";
+}
+
 std::string log_line(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
-  std::string line = fmt::format("level={} event=", name_of(level));
+  std::string line = fmt::format("level={} event=", level_name(level));
   append_value(line, event);
   for (const LogField& f : fields) {
     line += ' ';
@@ -88,6 +93,11 @@ void log(LogLevel level, std::string_view event, std::initializer_list<LogField>
   static const bool debug = std::getenv("LBD_DEBUG") != nullptr;
   if (level == LogLevel::kDebug && !debug) return;
   sink()(level, log_line(level, event, fields));
+  if (level != LogLevel::kDebug && observer()) observer()(level, event, {fields.begin(), fields.size()});
+}
+
+void set_log_observer(LogObserver next) {
+  observer() = std::move(next);
 }
 
 LogSink set_log_sink(LogSink next) {

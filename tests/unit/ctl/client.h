@@ -19,6 +19,7 @@
 
 #include "ctl/controller.h"
 #include "ctl/dispatcher.h"
+#include "ctl/event_ring.h"
 #include "ctl/log.h"
 #include "ctl/server.h"
 #include "ctl/socket_claim.h"
@@ -121,6 +122,10 @@ class ServerFixture : public testing::Test {
     before_ = set_log_sink([](LogLevel, const std::string&) {});
     spill(dir_ / "lbd.yaml", document);
     ASSERT_TRUE(store_.open());
+    ASSERT_TRUE(events_.open());
+    set_log_observer([this](LogLevel level, std::string_view event, std::span<const LogField> fields) {
+      events_.add(level, event, fields);
+    });
     ASSERT_TRUE(control_.start(test_config(document), std::nullopt));
     auto claim = SocketClaim::take(socket_);
     ASSERT_TRUE(claim) << claim.error().message;
@@ -134,6 +139,7 @@ class ServerFixture : public testing::Test {
       boost::asio::post(io_, [this] { io_.stop(); });
       thread_.join();
     }
+    set_log_observer({});
     set_log_sink(before_);
   }
   // On the control thread.
@@ -155,7 +161,8 @@ class ServerFixture : public testing::Test {
   StateStore store_{dir_ / "state"};
   Controller control_{engine_, topology_, store_, lb_hash_key{1, 2}};
   Drift drift_{dir_ / "lbd.yaml"};
-  Node node_{control_, drift_, std::chrono::system_clock::now(), {}};
+  EventRing events_{dir_ / "state/events", system_files()};
+  Node node_{control_, drift_, std::chrono::system_clock::now(), {}, &events_};
   Dispatcher dispatcher_{node_};
   boost::asio::io_context io_{1};
   std::optional<SocketClaim> claim_;

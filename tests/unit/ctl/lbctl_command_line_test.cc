@@ -94,6 +94,32 @@ TEST(CommandLine, WordsBecomeParameters) {
   }
 }
 
+TEST(CommandLine, EventsComeInPiecesAndALineEach) {
+  const json event = {{"number", 8},
+                      {"time_ms", 1764032400123},
+                      {"level", "warning"},
+                      {"event", "backend_not_eligible"},
+                      {"fields", {{"pool", "fe"}, {"backend", "fe11"}, {"why", "drained"}, {"empty", ""}, {"n", 3}}}};
+  int piece = 0;
+  FakeDaemon daemon([&](const Request& r) {
+    if (FakeDaemon::is_hello(r)) return FakeDaemon::hello(r);
+    piece++;
+    return FakeDaemon::result(r, {{"events", {event}}, {"next", piece * 10}, {"more", piece < 3}, {"oldest", 1}});
+  });
+  const Outcome text = lbctl({"events", "--since", "30m", "--service", "web", "-s", daemon.socket()}, "");
+  EXPECT_EQ(text.exit, kDone) << text.err;
+  const std::string line =
+      "2025-11-25 01:00:00.123 UTC  warning  backend_not_eligible  backend: fe11  n: 3  pool: fe  why: drained\n";
+  EXPECT_EQ(text.out, line + line + line);
+  ASSERT_EQ(daemon.requests().size(), 4u);
+  EXPECT_EQ(daemon.requests()[1].json.at("params"), json({{"since_s", 1800}, {"service", "web"}}));
+  // The time is of the beginning: applied again it would lose what happens between two pieces.
+  EXPECT_EQ(daemon.requests()[2].json.at("params"), json({{"after", 10}, {"service", "web"}}));
+  piece = 2;
+  const Outcome lines = lbctl({"--json", "events", "-s", daemon.socket()}, "");
+  EXPECT_EQ(lines.out, event.dump() + "\n");
+}
+
 TEST(CommandLine, PoolsTakeBackendsAsWordsAndAsLines) {
   const json fe11 = {{"name", "fe11"}, {"address", "10.0.0.11"}, {"weight", 50}, {"labels", {{"rack", "r1"}}}};
   const json fe12 = {{"name", "fe12"}, {"address", "2001:db8::12"}};
@@ -190,7 +216,7 @@ TEST(CommandLine, LaterCommandsAreRefusedByNameAndNotOffered) {
   EXPECT_EQ(lbctl({"explain", "tcp", "a", "b", "--if-down", "fe11"}).err,
             "lbctl: explain --if-down: not in this version\n");
   EXPECT_EQ(lbctl({"backend", "maintenance"}).exit, kUsage);
-  EXPECT_EQ(lbctl({"--help"}).out.find("events"), std::string::npos);
+  EXPECT_EQ(lbctl({"--help"}).out.find("doctor"), std::string::npos);
   EXPECT_EQ(lbctl({"backend", "--help"}).out.find("maintenance"), std::string::npos);
 }
 

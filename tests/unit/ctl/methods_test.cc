@@ -232,6 +232,39 @@ TEST_F(MethodsTest, RevisionsAreToldComparedAndBroughtBack) {
   EXPECT_EQ(result("config.history")["revisions"][0]["restores"], 1);
 }
 
+TEST_F(MethodsTest, EventsTellWhatHappenedToWhom) {
+  on_control([&] { topology_.why[net::Address::parse("10.0.1.1").value()] = "no route to 10.0.1.1"; });
+  on_control([&] { control_.topology_changed(); });
+  result("backend.set", {{"select", {{"names", {"fe/fe12"}}}}, {"set", {{"weight", 70}}}, {"reason", "warm"}});
+  const auto names = [](const Json& events) {
+    std::vector<std::string> list;
+    for (const Json& e : events["events"]) list.push_back(e["event"]);
+    return list;
+  };
+  const Json all = result("events.list");
+  EXPECT_EQ(names(all), (std::vector<std::string>{"published", "backend_not_eligible", "service_eligible", "published",
+                                                  "changed"}));
+  EXPECT_EQ(all["more"], false);
+  EXPECT_EQ(all["oldest"], 1);
+  const Json dns = result("events.list", {{"service", "dns"}});
+  ASSERT_EQ(names(dns), (std::vector<std::string>{"backend_not_eligible", "service_eligible"}));
+  EXPECT_EQ(dns["events"][0]["fields"]["why"], "no route to 10.0.1.1");
+  EXPECT_EQ(dns["events"][1]["level"], "error") << "nobody is left";
+  EXPECT_EQ(dns["events"][1]["fields"], Json({{"service", "dns"}, {"eligible", 0}, {"before", 1}}));
+  const Json web = result("events.list", {{"service", "web"}});
+  ASSERT_EQ(names(web), (std::vector<std::string>{"changed"}));
+  EXPECT_EQ(web["events"][0]["fields"]["touched"], "backend fe/fe12");
+  EXPECT_EQ(web["events"][0]["fields"]["reason"], "warm");
+  // In pieces.
+  const Json first = result("events.list", {{"limit", 2}});
+  EXPECT_EQ(names(first).size(), 2u);
+  EXPECT_EQ(first["more"], true);
+  EXPECT_EQ(names(result("events.list", {{"after", first["next"]}})).size(), 3u);
+  EXPECT_EQ(names(result("events.list", {{"after", all["next"]}})).size(), 0u);
+  EXPECT_EQ(names(result("events.list", {{"since_s", 3600}})).size(), 5u);
+  EXPECT_EQ(names(result("events.list", {{"service", "nobody"}})).size(), 0u);
+}
+
 TEST_F(MethodsTest, BlameTellsWhoTouchedWhatLast) {
   result("backend.set", {{"select", {{"names", {"fe/fe12"}}}}, {"set", {{"weight", 70}}}, {"reason", "warm"}});
   result("service.remove", {{"name", "dns"}, {"allow_remove", 1}});

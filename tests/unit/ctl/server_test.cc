@@ -113,7 +113,7 @@ TEST_F(ServerTest, WrongRequestsGetTheCodesOfJsonRpc) {
   EXPECT_EQ(code(R"({"jsonrpc":"2.0","method":"hello"})"), -32600);
   EXPECT_EQ(code(R"({"jsonrpc":"2.0","id":{},"method":"hello"})"), -32600);
   EXPECT_EQ(code(R"({"jsonrpc":"2.0","id":1,"method":7})"), -32600);
-  EXPECT_EQ(code(R"({"jsonrpc":"2.0","id":1,"method":"config.history"})"), -32601);
+  EXPECT_EQ(code(R"({"jsonrpc":"2.0","id":1,"method":"config.burn"})"), -32601);
   EXPECT_EQ(code(R"({"jsonrpc":"2.0","id":1,"method":"hello","params":[1]})"), -32602);
   EXPECT_EQ(code(R"({"jsonrpc":"2.0","id":1,"method":"hello","params":{"x":1}})"), -32602);
   EXPECT_EQ(code(R"({"jsonrpc":"2.0","id":1,"method":"service.show","params":{"name":1}})"), -32602);
