@@ -299,6 +299,7 @@ net::Result<ChangeResult> Controller::commit(model::Config to, model::Overlay ov
 
 net::Status Controller::put_in_use(model::Config to, State next, Compiled& compiled, const model::Diff& diff,
                                    const ChangeOptions& options, ChangeResult& result) {
+  if (grade_) grade_forecast();
   const model::TrafficCounters before = engine_.traffic();
   if (auto durable = make_durable(next, compiled, &result); !durable) {
     log(LogLevel::kError, "change_failed",
@@ -313,6 +314,7 @@ net::Status Controller::put_in_use(model::Config to, State next, Compiled& compi
   result.revision = revision();
   result.generation = generation();
   log_change(options, result, diff);
+  expect(result.forecast);
   return {};
 }
 

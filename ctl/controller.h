@@ -128,6 +128,8 @@ class Controller {
   net::Result<ChangeResult> go_back(uint64_t to, const ChangeOptions& options, bool guarded);
   void undo_trial();
   void remember(const model::Diff& diff);
+  void expect(const Forecast& forecast);
+  void grade_forecast();
   net::Error unexpected(uint64_t expected) const;
   net::Error on_trial() const;
   net::Result<model::PublishReport> publish(const Compiled& compiled);
@@ -155,6 +157,16 @@ class Controller {
   model::TrafficCounters base_;  // by id: what the former owner of the id had
   std::function<int64_t()> clock_;
   int64_t next_sweep_ = 0, next_tidy_ = 0, next_try_ = 0;
+  // A forecast that is to be compared with what came of it.
+  struct Grade {
+    uint64_t revision = 0;
+    int64_t due = 0;
+    bool about = false;
+    std::set<std::string> services = {};
+    FlowForecast predicted = {};
+    uint64_t moved_before = 0;
+  };
+  std::optional<Grade> grade_;
 };
 
 }  // namespace lb::ctl

@@ -68,6 +68,7 @@ void Controller::tick() {
     flows->tidy();
     next_tidy_ = at + kSweepS;
   }
+  if (grade_ && at >= grade_->due) grade_forecast();
   if (at < next_try_) return;
   if (state_.trial && at >= state_.trial->until) undo_trial();
   model::Overlay overlay = state_.overlay;

@@ -247,6 +247,42 @@ TEST_F(OverlayTest, TheForecastCountsFlowsByWhatBecomesOfThem) {
   EXPECT_EQ(ended.warnings, std::vector<std::string>{"would break 300 flows of web: say --break-flows 300"});
 }
 
+TEST_F(OverlayTest, AForecastIsComparedWithWhatCameOfIt) {
+  start();
+  for (uint16_t i = 0; i < 300; i++) tables_.flows.push_back(flow(id("fe11", "10.0.0.11"), i));
+  ChangeOptions o = options();
+  o.allow_reshuffle = {"web"};
+  model::SetBackend set{.pool = "fe", .name = "fe11"};
+  set.weight = 10;
+  const auto result = done(control_->change({set}, o));
+  ASSERT_EQ(result.forecast.services.size(), 1u);
+  const uint64_t pinned = result.forecast.services[0].flows.pinned;
+  EXPECT_GT(pinned, 100u);
+  const auto graded = [&] { return logged_.find("event=forecast_graded") != std::string::npos; };
+  now_ += 9;
+  control_->tick();
+  EXPECT_FALSE(graded());
+  tables_.flows.resize(200);  // some have ended meanwhile
+  engine_.worker_counters[0].counters[LB_COUNT_FlowsMovedBackend] += 3;
+  now_ += 1;
+  control_->tick();
+  ASSERT_TRUE(graded()) << logged_;
+  const std::string line = logged_.substr(logged_.find("event=forecast_graded"));
+  EXPECT_NE(line.find("revision=2 flows=300 about=no pinned_predicted=" + std::to_string(pinned) + " pinned="),
+            std::string::npos)
+      << line;
+  EXPECT_EQ(line.find("pinned=" + std::to_string(pinned) + " "), std::string::npos) << "counted, not repeated";
+  EXPECT_NE(line.find(" moved_predicted=0 moved=3 "), std::string::npos) << line;
+  logged_.clear();
+  // The next change ends the time of the one before.
+  set.weight = 100;
+  done(control_->change({set}, o));
+  EXPECT_FALSE(graded());
+  set.weight = 10;
+  done(control_->change({set}, o));
+  EXPECT_NE(logged_.find("event=forecast_graded revision=3"), std::string::npos);
+}
+
 // Guards: the number, and the flag that carries it.
 TEST_F(OverlayTest, AServiceWithFlowsIsNotRemovedUnlessSaid) {
   start();
