@@ -1,12 +1,15 @@
-// lbctl config show|check|diff|apply
+// lbctl config show|check|diff|apply|schema; import is in cmd_import.cc
 //
 // Documents are read here, includes and all, and checked before the daemon is asked, so that every problem has its
 // file, line and column; what travels is the canonical text.
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <ostream>
 
 #include "ctl/cmd_common.h"
+#include "ctl/cmd_import.h"
+#include "ctl/config_schema.h"
 #include "dataplane/model/config_text.h"
 
 namespace lb::ctl {
@@ -17,7 +20,7 @@ using nlohmann::json;
 struct ConfigArgs {
   std::string file;
   std::optional<uint64_t> remove;
-  bool host = false;
+  bool host = false, included = false;
 };
 
 net::Result<model::Parsed> load(Session& session, const std::string& file) {
@@ -113,6 +116,11 @@ int apply(Session& session, const ConfigArgs& args) {
   return session.change("config.apply", std::move(*params));
 }
 
+int schema(Session& session, const ConfigArgs& args) {
+  session.out() << config_schema(args.included ? SchemaOf::kIncludedFile : SchemaOf::kMainFile) << '\n';
+  return kDone;
+}
+
 }  // namespace
 
 void add_config_commands(CLI::App& app, Session& session) {
@@ -135,6 +143,10 @@ void add_config_commands(CLI::App& app, Session& session) {
                  [&session, args] { return apply(session, *args); }))
       .add_option("--remove", args->remove, "How many services may go; without it none")
       ->type_name("N");
+  add_verb(noun, "schema", "Print the JSON Schema of a configuration, for editors and CI", session, [&session, args] {
+    return schema(session, *args);
+  }).add_flag("--included", args->included, "Of a file that `include` names, not of the main one");
+  add_import_command(noun, session);
 }
 
 }  // namespace lb::ctl

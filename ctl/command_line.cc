@@ -21,7 +21,6 @@ using nlohmann::json;
 
 // What later versions bring: said by name instead of "no such command".
 constexpr std::string_view kLaterCommands[] = {
-    "service apply",
     "service test",
     "service announce",
     "service withdraw",
@@ -29,12 +28,10 @@ constexpr std::string_view kLaterCommands[] = {
     "backend test",
     "backend maintenance",
     "backend script",
-    "config schema",
     "config confirm",
     "config history",
     "config rollback",
     "config blame",
-    "config import",
     "table show",
     "node",
     "top",

@@ -333,6 +333,10 @@ std::string refuse_key(Section section, string_view key) {
   return fmt::format("unknown key `{}`; {} knows: {}", word, words.name, join_words(words.known));
 }
 
+std::span<const string_view> known_words(Choice choice) noexcept {
+  return kChoices[static_cast<size_t>(choice)].known;
+}
+
 std::string refuse_word(Choice choice, string_view value) {
   const ChoiceWords& words = kChoices[static_cast<size_t>(choice)];
   const std::string known = join_words(words.known);
