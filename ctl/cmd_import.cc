@@ -39,6 +39,10 @@ net::Result<importing::Given> read_given(const ImportArgs& args) {
   return given;
 }
 
+std::string counted(size_t n, std::string_view what) {
+  return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s");
+}
+
 int show_import(Session& session, const ImportArgs& args, const importing::Outcome& outcome) {
   session.show({{"text", outcome.text},
                 {"file", args.file},
@@ -50,8 +54,9 @@ int show_import(Session& session, const ImportArgs& args, const importing::Outco
                 {"missing", outcome.missing}},
                view_config);
   for (const std::string& sentence : outcome.missing) session.err() << sentence << '\n';
-  session.err() << fmt::format("lbctl: {} services, {} pools, {} backends; {} lines are comments with their reason",
-                               outcome.services, outcome.pools, outcome.backends, outcome.left);
+  session.err() << fmt::format("lbctl: {}, {}, {}; {} with what was left", counted(outcome.services, "service"),
+                               counted(outcome.pools, "pool"), counted(outcome.backends, "backend"),
+                               counted(outcome.left, "comment"));
   if (outcome.missing.empty()) {
     session.err() << '\n';
     return kDone;

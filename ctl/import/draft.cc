@@ -49,10 +49,6 @@ void Draft::leave_all(const Statement& statement, std::string_view reason, std::
   for (const Statement& inner : statement.block) leave_all(inner, inside, into);
 }
 
-void Draft::miss(const Source& at, std::string_view sentence) {
-  missing_.push_back(fmt::format("{}:{}: {}: {}", at.file, at.line, at.text, sentence));
-}
-
 std::optional<net::Address> Draft::address_of(const std::string& host) const {
   if (const auto given = given_.hosts.find(lower(host)); given != given_.hosts.end()) return given->second;
   if (host.size() > 64 || !model::is_one_line(host)) return std::nullopt;

@@ -77,7 +77,7 @@ class Draft {
   // With every statement inside. into: the comments of something that stays; else those at the end.
   void leave_all(const Statement& statement, std::string_view reason, std::vector<Remark>* into = nullptr);
   // A sentence that the command ends with; the comment is left by the caller.
-  void miss(const Source& at, std::string_view sentence);
+  void miss(const Source& at, std::string_view sentence) { missing_.push_back({at, std::string(sentence)}); }
 
   // One listener: to `host`, or to what Given has for every address. last: of a range. 0: any port.
   void listen(DraftService& service, const Source& at, const std::string& host, unsigned first, unsigned last,
@@ -98,7 +98,7 @@ class Draft {
   std::map<std::string, size_t> pool_index_;
   std::deque<DraftService> services_;
   std::vector<Remark> left_;
-  std::vector<std::string> missing_;
+  std::vector<Remark> missing_;
   std::set<std::pair<std::string, int>> taken_;
 };
 

@@ -52,6 +52,15 @@ std::optional<size_t> named_at(std::string_view path, const std::map<std::string
   }
 }
 
+// Files in the order in which they come up first.
+void sort_by_place(std::vector<Remark>& remarks) {
+  std::map<std::string, size_t> files;
+  for (const Remark& r : remarks) files.emplace(r.at.file, files.size());
+  std::stable_sort(remarks.begin(), remarks.end(), [&](const Remark& a, const Remark& b) {
+    return std::pair(files[a.at.file], a.at.line) < std::pair(files[b.at.file], b.at.line);
+  });
+}
+
 }  // namespace
 
 std::string valid_name(std::string_view wished) {
@@ -72,7 +81,8 @@ void Finish::name_all() {
     pool.name = settle_name(pools, pool.name, pool.named, pool.at, pool.remarks);
     std::set<std::string> servers;
     for (DraftServer& s : pool.servers)
-      s.backend.name = settle_name(servers, s.backend.name, pool.named, s.at, s.remarks);
+      s.backend.name =
+          settle_name(servers, s.backend.name, s.backend.name != s.backend.address.to_string(), s.at, s.remarks);
   }
   for (DraftService& s : draft_.services_)
     s.service.name = settle_name(services, s.service.name, s.named, s.at, s.remarks);
@@ -84,12 +94,12 @@ void Finish::settle_weights(DraftPool& pool) {
   bool alike = true;
   for (const DraftServer& s : pool.servers) {
     most = std::max(most, s.backend.weight);
-    alike &= s.backend.weight == 1;
+    alike &= s.backend.weight <= 1;
   }
   const uint32_t divisor = (most + model::kMaxWeight - 1) / model::kMaxWeight;
   for (DraftServer& s : pool.servers) {
     uint32_t& weight = s.backend.weight;
-    if (alike) weight = model::Backend().weight;
+    if (alike && weight == 1) weight = model::Backend().weight;
     if (divisor > 1 && weight > 0) {
       s.remarks.push_back(
           {s.at, fmt::format("weights are 0 to {}: those of the pool are divided by {}", model::kMaxWeight, divisor)});
@@ -99,14 +109,14 @@ void Finish::settle_weights(DraftPool& pool) {
 }
 
 void Finish::judge_port(const DraftService& service, DraftServer& server) {
+  if (!server.port) return;
   const auto& listen = service.service.listen;
   const auto other = [&](const net::Listener& l) { return !l.is_exact() || l.first != *server.port; };
   const auto it = std::find_if(listen.begin(), listen.end(), other);
-  if (!server.port || it == listen.end()) return;
+  if (it == listen.end()) return;
   const std::string reason = fmt::format(
-      "port {} of the server cannot be reached: dsr and ipip keep the client's port, that of {}: the server "
-      "has to listen there too",
-      *server.port, it->to_string());
+      "dsr and ipip keep the port: what comes to {} arrives at {}, not at {}: the server has to listen there",
+      it->to_string(), it->is_exact() ? fmt::format("port {}", it->first) : "its own port", *server.port);
   server.remarks.push_back({server.at, reason});
   draft_.miss(server.at, reason);
 }
@@ -215,7 +225,10 @@ Outcome Finish::run() {
   for (DraftPool& pool : draft_.pools_) settle_weights(pool);
   join();
   Outcome out;
-  if (!obey_rules()) {
+  const bool obeyed = obey_rules();
+  sort_by_place(draft_.left_);
+  sort_by_place(draft_.missing_);
+  if (!obeyed) {
     const auto violations = model::validate_services(config());
     out.missing.push_back("nothing could be made of it: " +
                           (violations.empty() ? "too much breaks a rule" : violations.front().message));
@@ -224,7 +237,8 @@ Outcome Finish::run() {
     live_.clear();
   }
   out.text = print_draft(draft_.product_, draft_.pools_, draft_.services_, live_, draft_.left_);
-  out.missing.insert(out.missing.end(), draft_.missing_.begin(), draft_.missing_.end());
+  for (const Remark& m : draft_.missing_)
+    out.missing.push_back(fmt::format("{}:{}: {}: {}", m.at.file, m.at.line, m.at.text, m.reason));
   out.services = static_cast<size_t>(std::count(live_.begin(), live_.end(), true));
   out.pools = draft_.pools_.size();
   out.left = draft_.left_.size();

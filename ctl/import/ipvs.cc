@@ -39,18 +39,23 @@ class IpvsImport {
     DraftPool& pool = draft_.pool(key, at);
     const HostPort to = split_host(line.virtual_address);
     unsigned port = 0;
-    if (!to.port.empty() && (!read_number(to.port, port) || port > 65535)) {
+    const bool is_port = to.port.empty() || (read_number(to.port, port) && port <= 65535);
+    if (!is_port) {
       const std::string reason =
           fmt::format("port {} is no number from 0 to 65535: save with `ipvsadm-save -n`", printable_line(to.port));
       draft_.leave(at, reason);
       draft_.miss(at, reason);
     }
-    pool.name = fmt::format("{}-{}-{}", line.protocol, to.host, port == 0 ? "any" : std::to_string(port));
+    const std::string port_text = !is_port ? to.port : port == 0 ? "any" : std::to_string(port);
+    pool.name = fmt::format("{}-{}-{}", line.protocol, to.host, port_text);
     pool.named = false;
     DraftService& service = draft_.add_service(pool.name, at);
     service.named = false;
     service.pool = key;
-    draft_.listen(service, at, to.host, port, port, line.protocol == "udp" ? net::IpProto::kUdp : net::IpProto::kTcp);
+    if (is_port)
+      draft_.listen(service, at, to.host, port, port, line.protocol == "udp" ? net::IpProto::kUdp : net::IpProto::kTcp);
+    else
+      service.unplaced.push_back(fmt::format("ADDRESS:PORT/{}", line.protocol));
     choose(line, service);
     service_of_[key] = &service;
   }

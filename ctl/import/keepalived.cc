@@ -42,6 +42,11 @@ bool split_range(const std::string& text, std::string& stem, unsigned& first, un
          first <= last && last <= 255;
 }
 
+// $NAME=value on one line, which was put in where it is used.
+bool is_definition(const Statement& s) {
+  return s.word(0).starts_with('$') && s.word(0).find('=') != std::string_view::npos && !s.words.back().ends_with('\\');
+}
+
 class KeepalivedImport {
  public:
   explicit KeepalivedImport(const Given& given) : draft_("keepalived", given) {}
@@ -61,6 +66,8 @@ class KeepalivedImport {
       } else if (s.word(0).starts_with("vrrp_") || s.word(0) == "static_ipaddress" || s.word(0) == "static_routes") {
         ++known_;
         draft_.leave_all(s, kVrrp);
+      } else if (is_definition(s)) {
+        draft_.take(s.at);
       } else if (s.word(0).starts_with("@") || s.word(0).starts_with("~") || s.word(0).starts_with("$")) {
         draft_.leave_all(s, "conditions, loops and blocks of definitions are not followed");
         draft_.miss(s.at, "conditions, loops and blocks of definitions are not followed");

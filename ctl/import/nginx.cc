@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kTlsEnds =
     "TLS ends at nginx; lbd forwards packets, so that the servers have to speak TLS themselves on that port";
-constexpr std::string_view kNginxTurns = "no schedule is named, which is taking turns";
+constexpr std::string_view kNginxTurns = "no schedule is named";
 
 // Files that no statement of ours stands in.
 bool is_other_include(const Statement& s) {
@@ -207,6 +207,7 @@ class NginxImport {
     const Statement* to = s.find("proxy_pass");
     if (to == nullptr) return draft_.leave_all(s, "names no proxy_pass: nothing is balanced");
     DraftService& service = draft_.add_service(split_host(to->word(1)).host, s.at);
+    service.named = draft_.find_pool(key_of(false, to->word(1))) != nullptr;
     pass(*to, service, std::string(to->word(1)), false);
     for (const Statement& inner : s.block) {
       if (inner.word(0) == "listen")

@@ -8,8 +8,7 @@
 
 namespace lb::importing {
 
-inline constexpr std::string_view kNoChecks =
-    "checks are not in this version: every server with weight gets flows, whether it answers or not";
+inline constexpr std::string_view kNoChecks = "checks are not in this version";
 inline constexpr std::string_view kNoBackup =
     "servers that serve only when all others are down (`backup`) are not in this version: left out, since it would get "
     "flows at all times";
