@@ -75,7 +75,8 @@ class IpvsImport {
     const std::string flags = line.value_of("-b").value_or("");
     if (near.schedule == model::Schedule::kSourceHash && flags.find("port") != std::string::npos) near = {};
     service.service.schedule = near.schedule;
-    if (!near.reason.empty()) service.remarks.push_back({at, fmt::format("-s {}: {}", scheduler, near.reason)});
+    if (!near.reason.empty() && !line.value_of("-p"))
+      service.remarks.push_back({at, fmt::format("-s {}: {}", scheduler, near.reason)});
     if (const auto timeout = line.value_of("-p")) {
       service.service.schedule = model::Schedule::kSourceHash;
       service.remarks.push_back({at, fmt::format("-p {}: {}", *timeout, kNoSticky)});

@@ -158,7 +158,7 @@ class KeepalivedImport {
     NearSchedule near = nearest_schedule(lower(v.algorithm));
     if (near.schedule == model::Schedule::kSourceHash && v.by_port) near = {};
     service.service.schedule = v.persistent ? model::Schedule::kSourceHash : near.schedule;
-    if (!near.reason.empty()) service.remarks.push_back({v.algorithm_at, std::string(near.reason)});
+    if (!near.reason.empty() && !v.persistent) service.remarks.push_back({v.algorithm_at, std::string(near.reason)});
     const std::string kind = lower(v.kind);
     service.service.forward = kind == "dr" ? model::Forward::kDsr : model::Forward::kIpip;
     if (kind == "dr" || kind == "tun") return draft_.take(v.kind_at);
