@@ -230,7 +230,7 @@ Merge parse_merge(std::string_view text, const std::string& file, const Reader& 
   for (const auto& [name, service] : out.config().services) whole.services[name] = service;
   std::vector<Violation> violations = validate_services(whole);
   for (Violation& v : violations)
-    if (out.place_of(v.path).line == 0) v.message += "; that runs already and is not in this document";
+    if (!out.holds(v.path)) v.message += "; that runs already and is not in this document";
   add_violations(out, std::move(violations));
   Merge merge{finish(out), {}};
   canonicalize(whole);
