@@ -54,13 +54,21 @@ virtual_server group tunnelled {
 """
 
 
+def names(lab):
+    return {s["name"] for s in lab.json("service", "list")["services"]}
+
+
 @pytest.fixture
 def as_it_was(lab):
     """What ran before comes back."""
-    before = lab.lbctl("config", "show")
+    text, before = lab.lbctl("config", "show"), names(lab)
     yield
-    lab.lbctl("--break-flows", "100000", *[w for s in ("dsr", "tun", "dsr6", "tun6") for w in ("--allow-reshuffle", s)],
-              *[w for p in ("fe", "fe6") for w in ("--allow-below", f"{p}=0")], "config", "apply", "-", "--remove", "10", stdin=before)
+    apply(lab, "-", len(names(lab) - before), stdin=text)
+
+
+def apply(lab, document, remove, stdin=None):
+    lab.lbctl("flow", "flush", "--all")
+    lab.lbctl("config", "apply", document, "--remove", remove, "--break-flows", "100000", "--reason", "import", stdin=stdin)
 
 
 def imported(tmp_path, kind, text):
@@ -75,11 +83,6 @@ def imported(tmp_path, kind, text):
     return document
 
 
-def replace_all(lab, document):
-    lab.lbctl("flow", "flush", "--all")
-    lab.lbctl("config", "apply", document, "--remove", "10", "--break-flows", "100000", "--reason", "import")
-
-
 def served_by(lab, url, count=60):
     results = lab.connect("c1", url, count)
     assert [r for r in results if "error" in r] == []
@@ -87,15 +90,15 @@ def served_by(lab, url, count=60):
 
 
 def test_a_dump_of_ipvs_runs(lab, tmp_path, as_it_was):
-    replace_all(lab, imported(tmp_path, "ipvs", IPVS))
-    assert {s["name"] for s in lab.json("service", "list")["services"]} == {"tcp-192.0.2.10-80", "tcp-192.0.2.20-80"}
+    apply(lab, imported(tmp_path, "ipvs", IPVS), len(names(lab)))
+    assert names(lab) == {"tcp-192.0.2.10-80", "tcp-192.0.2.20-80"}
     assert served_by(lab, "http://192.0.2.10/") == {"b1", "b2"}
     # By the client's address alone: one client, one backend.
     assert len(served_by(lab, "http://192.0.2.20/", 20)) == 1
 
 
 def test_a_keepalived_conf_runs(lab, tmp_path, as_it_was):
-    replace_all(lab, imported(tmp_path, "keepalived", KEEPALIVED))
+    apply(lab, imported(tmp_path, "keepalived", KEEPALIVED), len(names(lab)))
     assert served_by(lab, "http://192.0.2.10/") == {"b3", "b4"}
     assert served_by(lab, "http://192.0.2.20/", 10) == {"b3"}
     assert served_by(lab, "http://[2001:db8:0:1::20]/", 10) == {"b3"}
