@@ -43,6 +43,12 @@ YamlTree read_tree(ConfigReader& out, size_t file, std::string_view text) {
   return tree;
 }
 
+// The folder of a pattern as far as it is one: of /etc/lbd/*/a.yaml it is /etc/lbd.
+std::string folder_of_pattern(const std::string& pattern) {
+  const size_t slash = pattern.rfind('/', pattern.find_first_of("*?["));
+  return slash == std::string::npos ? "." : pattern.substr(0, std::max<size_t>(slash, 1));
+}
+
 class Including {
  public:
   Including(ConfigReader& out, const Reader& reader, const std::string& main_file)
@@ -53,11 +59,14 @@ class Including {
   void follow(const ConfigReader::Include& include) {
     const std::string pattern = beside(main_file_, include.pattern);
     const auto paths = reader_.glob(pattern);
+    folders_.push_back(folder_of_pattern(pattern));
     if (!paths) return refuse(include, paths.error().message);
     if (paths->empty() && !has_wildcard(pattern))
       return refuse(include, fmt::format("no such file: {}", quote_text(pattern)));
     for (const std::string& path : *paths) read(include, path);
   }
+
+  std::vector<std::string> take_folders() { return std::move(folders_); }
 
  private:
   void refuse(const ConfigReader::Include& include, std::string message) {
@@ -87,6 +96,7 @@ class Including {
   const Reader& reader_;
   const std::string& main_file_;
   std::set<std::string> seen_;
+  std::vector<std::string> folders_;
 };
 
 void add_violations(ConfigReader& reader, std::vector<Violation> violations) {
@@ -118,13 +128,16 @@ Parsed finish(ConfigReader& reader) {
   return parsed;
 }
 
-void read_all(ConfigReader& out, std::string_view text, const std::string& file, const Reader& reader) {
+// RETURNS: the folders that patterns of `include` look into.
+std::vector<std::string> read_all(ConfigReader& out, std::string_view text, const std::string& file,
+                                  const Reader& reader) {
   const YamlTree tree = read_tree(out, out.add_file(file), text);
-  if (!tree.errors.empty()) return;
+  if (!tree.errors.empty()) return {};
   // Services of included files take `defaults`, so the main file comes first.
   out.read_main(tree.root);
   Including including(out, reader, file);
   for (const ConfigReader::Include& include : std::vector(out.includes())) including.follow(include);
+  return including.take_folders();
 }
 
 net::Error cannot_read(const std::string& path, int error) {
@@ -213,10 +226,12 @@ Reader no_includes() {
 
 Parsed parse_config(std::string_view text, const std::string& file, const Reader& reader) {
   ConfigReader out;
-  read_all(out, text, file, reader);
+  std::vector<std::string> folders = read_all(out, text, file, reader);
   const Config& config = out.config();
   add_violations(out, out.has_daemon() ? validate(config) : validate_services(config));
-  return finish(out);
+  Parsed parsed = finish(out);
+  parsed.folders = std::move(folders);
+  return parsed;
 }
 
 Merge parse_merge(std::string_view text, const std::string& file, const Reader& reader, const Config& base) {

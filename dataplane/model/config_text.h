@@ -28,9 +28,10 @@ struct Problem {
 };
 
 struct Parsed {
-  Config config;                   // meaningful only when problems is empty
-  std::vector<Problem> problems;   // in document order, file by file
-  std::vector<std::string> files;  // every file that was read
+  Config config;                     // meaningful only when problems is empty
+  std::vector<Problem> problems;     // in document order, file by file
+  std::vector<std::string> files;    // every file that was read
+  std::vector<std::string> folders;  // where patterns of `include` look; they may be empty, or not there
   bool has_daemon = false;  // the document says something about the daemon; else config.daemon is the built-in one
   std::map<std::string, Problem> daemon_places;  // by path: problems of the section `daemon` without a message
 

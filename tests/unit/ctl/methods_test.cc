@@ -400,6 +400,15 @@ TEST_F(MethodsTest, SummaryPutsBadNewsFirst) {
       << summary["drift"].dump();
   spill(dir_ / "lbd.yaml", result("config.show")["text"]);
   EXPECT_EQ(result("summary")["drift"], nullptr);
+  // The first file of a folder that was not there when the configuration was read.
+  const std::string text = result("config.show")["text"];
+  spill(dir_ / "lbd.yaml", text + "include: [lbd.d/*.yaml]\n");
+  EXPECT_EQ(result("summary")["drift"], nullptr);
+  std::filesystem::create_directory(dir_ / "lbd.d");
+  EXPECT_EQ(result("summary")["drift"], nullptr);
+  spill(dir_ / "lbd.d/team.yaml", "pools: {team: {}}\n");
+  EXPECT_NE(result("summary")["drift"]["why"].get<std::string>().find("pool team"), std::string::npos)
+      << result("summary")["drift"].dump();
   spill(dir_ / "lbd.yaml", "version: [\n");
   EXPECT_NE(result("summary")["drift"]["why"].get<std::string>().find("cannot be used"), std::string::npos);
 }
