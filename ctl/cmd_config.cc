@@ -1,4 +1,4 @@
-// lbctl config show|check|diff|apply; those of revisions: cmd_history.cc
+// lbctl config show|check|diff|apply|schema; those of revisions: cmd_history.cc; import: cmd_import.cc
 //
 // Documents are read here, includes and all, and checked before the daemon is asked, so that every problem has its
 // file, line and column; what travels is the canonical text.
@@ -6,9 +6,12 @@
 
 #include <charconv>
 #include <filesystem>
+#include <ostream>
 
 #include "ctl/cmd_common.h"
 #include "ctl/cmd_history.h"
+#include "ctl/cmd_import.h"
+#include "ctl/config_schema.h"
 #include "ctl/source_files.h"
 #include "dataplane/model/config_text.h"
 
@@ -21,7 +24,7 @@ struct ConfigArgs {
   std::string file, to;
   std::optional<uint64_t> remove, revision;
   std::string confirm_within;
-  bool host = false;
+  bool host = false, included = false;
 };
 
 net::Result<model::Parsed> load(Session& session, const std::string& file, std::vector<SourceFile>* files = nullptr) {
@@ -150,6 +153,11 @@ int show(Session& session, const ConfigArgs& args) {
   return session.ask("config.show", params, view_config);
 }
 
+int schema(Session& session, const ConfigArgs& args) {
+  session.out() << config_schema(args.included ? SchemaOf::kIncludedFile : SchemaOf::kMainFile) << '\n';
+  return kDone;
+}
+
 }  // namespace
 
 void add_config_commands(CLI::App& app, Session& session) {
@@ -179,7 +187,11 @@ void add_config_commands(CLI::App& app, Session& session) {
       .add_option("--confirm-within", args->confirm_within,
                   "Undo it by itself unless `config confirm` comes in that time: 90s, 5m, 1h")
       ->type_name("TIME");
+  add_verb(noun, "schema", "Print the JSON Schema of a configuration, for editors and CI", session, [&session, args] {
+    return schema(session, *args);
+  }).add_flag("--included", args->included, "Of a file that `include` names, not of the main one");
   add_history_verbs(noun, session);
+  add_import_command(noun, session);
 }
 
 }  // namespace lb::ctl

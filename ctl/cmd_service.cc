@@ -1,7 +1,12 @@
-// lbctl service list|show|add|set|remove
+// lbctl service list|show|add|set|apply|remove
 #include <charconv>
 
+#include <fmt/format.h>
+
+#include <filesystem>
+
 #include "ctl/cmd_common.h"
+#include "dataplane/model/config_text.h"
 
 namespace lb::ctl {
 namespace {
@@ -11,7 +16,7 @@ using nlohmann::json;
 struct ServiceArgs {
   std::string name;
   std::vector<std::string> listen;
-  std::string pool, forward, schedule, source_prefix, on_no_listener;
+  std::string pool, forward, schedule, source_prefix, on_no_listener, file;
   std::optional<uint32_t> table_size;
 };
 
@@ -78,6 +83,40 @@ int set(Session& session, const ServiceArgs& args) {
   return session.change("service.set", {{"name", args.name}, {"set", *service}});
 }
 
+// What runs, as lbd tells it: for places of problems in the file. lbd merges and judges again by itself.
+std::optional<model::Config> running(Session& session) {
+  const auto shown = session.call("config.show", json::object());
+  if (!shown) return std::nullopt;
+  model::Parsed parsed = model::parse_config(shown->value("text", ""), "what runs", model::no_includes());
+  if (parsed.problems.empty()) return std::move(parsed.config);
+  session.fail({kRefused,
+                "unsupported",
+                fmt::format("this lbctl cannot read what lbd runs ({}): take the lbctl of that lbd",
+                            parsed.problems.front().to_string()),
+                {}});
+  return std::nullopt;
+}
+
+int apply_services(Session& session, const ServiceArgs& args) {
+  const bool is_stdin = args.file == "-";
+  auto text = is_stdin ? read_input(session, args.file) : model::file_reader().read(args.file);
+  if (!text) return session.fail(text.error());
+  const auto base = running(session);
+  if (!base) return session.failed();
+  const model::Merge merge = model::parse_merge(*text, is_stdin ? "stdin" : args.file, model::file_reader(), *base);
+  if (!merge.whole.problems.empty()) {
+    Failure failure{kRefused, "invalid", "", {}};
+    for (const model::Problem& p : merge.whole.problems) failure.problems.push_back(p.to_string());
+    failure.message = fmt::format("{} has {} problem{}; nothing was sent to lbd", args.file, failure.problems.size(),
+                                  failure.problems.size() == 1 ? "" : "s");
+    return session.fail(failure);
+  }
+  std::error_code none;
+  const auto path = std::filesystem::absolute(args.file, none);
+  return session.change("service.apply", {{"text", model::print_services(merge.document)},
+                                          {"file", is_stdin || none ? args.file : path.string()}});
+}
+
 }  // namespace
 
 void add_service_commands(CLI::App& app, Session& session) {
@@ -95,6 +134,11 @@ void add_service_commands(CLI::App& app, Session& session) {
   add_options(add_verb(noun, "set", "Change what is given, leave the rest; --listen replaces all listeners", session,
                        [&session, args] { return set(session, *args); }),
               *args, false);
+  add_verb(noun, "apply", "Replace the services and pools that a file names by those of the file, leave all others",
+           session, [&session, args] { return apply_services(session, *args); })
+      .add_option("-f,--file", args->file, "A configuration of services and pools; - for stdin")
+      ->required()
+      ->type_name("FILE");
   named(add_verb(noun, "remove", "Remove a service", session, [&session, args] {
     return session.change("service.remove", {{"name", args->name}});
   }));

@@ -21,7 +21,6 @@ using nlohmann::json;
 
 // What later versions bring: said by name instead of "no such command".
 constexpr std::string_view kLaterCommands[] = {
-    "service apply",
     "service test",
     "service announce",
     "service withdraw",
@@ -29,8 +28,6 @@ constexpr std::string_view kLaterCommands[] = {
     "backend test",
     "backend maintenance",
     "backend script",
-    "config schema",
-    "config import",
     "table show",
     "node",
     "top",

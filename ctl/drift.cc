@@ -50,7 +50,9 @@ void Drift::read() {
     seen_[file] = stamp(file);
     seen_[folder_of(file)] = stamp(folder_of(file));
   }
+  for (const std::string& folder : parsed_.folders) seen_[folder] = stamp(folder);
   parsed_ = model::load_config(path_, model::file_reader());
+  for (const std::string& folder : parsed_.folders) seen_.try_emplace(folder, stamp(folder));
   for (const std::string& file : parsed_.files) {
     seen_.try_emplace(file, stamp(file));
     seen_.try_emplace(folder_of(file), stamp(folder_of(file)));

@@ -1,4 +1,4 @@
-// config.show, check, diff, apply
+// config.show, check, diff, apply; service.apply, which takes a document too
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -119,6 +119,23 @@ net::Result<Json> replace(Call& call, bool dry_run) {
   return change_json(*result);
 }
 
+// Read and laid over what runs in one go: nothing else changes in between.
+net::Result<Json> merge(Call& call) {
+  auto document = read_document(call);
+  const ChangeOptions options = read_options(call);
+  if (auto fault = call.fault()) return *fault;
+  if (!document) return std::move(document).error();
+  model::Merge merged =
+      model::parse_merge(document->text, document->file, model::no_includes(), call.control().config());
+  if (!merged.whole.problems.empty()) {
+    call.problems = sentences(merged.whole.problems);
+    return model::to_error(merged.whole.problems);
+  }
+  auto result = call.control().replace(std::move(merged.whole.config), options);
+  if (!result) return std::move(result).error();
+  return change_json(*result);
+}
+
 net::Result<Json> diff(Call& call) {
   return replace(call, true);
 }
@@ -129,8 +146,11 @@ net::Result<Json> apply(Call& call) {
 }  // namespace
 
 std::span<const Method> config_methods() {
-  static constexpr Method kMethods[] = {
-      {"config.show", show}, {"config.check", check, true}, {"config.diff", diff, true}, {"config.apply", apply, true}};
+  static constexpr Method kMethods[] = {{"config.show", show},
+                                        {"config.check", check, true},
+                                        {"config.diff", diff, true},
+                                        {"config.apply", apply, true},
+                                        {"service.apply", merge, true}};
   return kMethods;
 }
 

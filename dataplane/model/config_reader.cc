@@ -82,6 +82,14 @@ Place ConfigReader::place_of(std::string path) const {
   return {};
 }
 
+bool ConfigReader::holds(std::string path) const {
+  while (path.find('.') != std::string::npos) {
+    if (places_.contains(path)) return true;
+    path.resize(path.find_last_of(".["));
+  }
+  return false;
+}
+
 std::vector<std::pair<std::string, Place>> ConfigReader::places_of_daemon() const {
   std::vector<std::pair<std::string, Place>> found;
   for (const auto& [path, place] : places_)

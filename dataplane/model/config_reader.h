@@ -50,6 +50,8 @@ class ConfigReader {
 
   // Where the value at that path stands; for a value left out, the nearest thing around it.
   Place place_of(std::string path) const;
+  // Whether the pool or service of that path was read.
+  bool holds(std::string path) const;
   std::vector<std::pair<std::string, Place>> places_of_daemon() const;  // of all values of that section, by path
   // At or in something that already has a problem: a violation there would be its consequence. (What could not be read
   // stands in the Config as a value that no rule accepts, so that no other rule is judged by it.)

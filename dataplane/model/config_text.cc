@@ -43,6 +43,12 @@ YamlTree read_tree(ConfigReader& out, size_t file, std::string_view text) {
   return tree;
 }
 
+// The folder of a pattern as far as it is one: of /etc/lbd/*/a.yaml it is /etc/lbd.
+std::string folder_of_pattern(const std::string& pattern) {
+  const size_t slash = pattern.rfind('/', pattern.find_first_of("*?["));
+  return slash == std::string::npos ? "." : pattern.substr(0, std::max<size_t>(slash, 1));
+}
+
 class Including {
  public:
   Including(ConfigReader& out, const Reader& reader, const std::string& main_file)
@@ -53,11 +59,14 @@ class Including {
   void follow(const ConfigReader::Include& include) {
     const std::string pattern = beside(main_file_, include.pattern);
     const auto paths = reader_.glob(pattern);
+    folders_.push_back(folder_of_pattern(pattern));
     if (!paths) return refuse(include, paths.error().message);
     if (paths->empty() && !has_wildcard(pattern))
       return refuse(include, fmt::format("no such file: {}", quote_text(pattern)));
     for (const std::string& path : *paths) read(include, path);
   }
+
+  std::vector<std::string> take_folders() { return std::move(folders_); }
 
  private:
   void refuse(const ConfigReader::Include& include, std::string message) {
@@ -87,12 +96,12 @@ class Including {
   const Reader& reader_;
   const std::string& main_file_;
   std::set<std::string> seen_;
+  std::vector<std::string> folders_;
 };
 
-void add_violations(ConfigReader& reader) {
+void add_violations(ConfigReader& reader, std::vector<Violation> violations) {
   if (reader.is_full()) return;
-  const Config& config = reader.config();
-  for (Violation& v : reader.has_daemon() ? validate(config) : validate_services(config)) {
+  for (Violation& v : violations) {
     if (reader.is_tainted(v.path)) continue;
     if (v.missing_pool && reader.may_be_pool(*v.missing_pool)) continue;
     const Place place = reader.place_of(v.path);
@@ -100,9 +109,9 @@ void add_violations(ConfigReader& reader) {
   }
 }
 
+// The problems and facts of what was read; its config is taken.
 Parsed finish(ConfigReader& reader) {
   Parsed parsed;
-  add_violations(reader);
   auto& found = reader.problems();
   const auto order = [](const PlacedProblem& p) { return std::tuple(p.place.file, p.place.line, p.place.column); };
   std::stable_sort(found.begin(), found.end(),
@@ -117,6 +126,18 @@ Parsed finish(ConfigReader& reader) {
   for (auto& [path, place] : reader.places_of_daemon())
     parsed.daemon_places[path] = {reader.files()[place.file], place.line, place.column, path, ""};
   return parsed;
+}
+
+// RETURNS: the folders that patterns of `include` look into.
+std::vector<std::string> read_all(ConfigReader& out, std::string_view text, const std::string& file,
+                                  const Reader& reader) {
+  const YamlTree tree = read_tree(out, out.add_file(file), text);
+  if (!tree.errors.empty()) return {};
+  // Services of included files take `defaults`, so the main file comes first.
+  out.read_main(tree.root);
+  Including including(out, reader, file);
+  for (const ConfigReader::Include& include : std::vector(out.includes())) including.follow(include);
+  return including.take_folders();
 }
 
 net::Error cannot_read(const std::string& path, int error) {
@@ -205,14 +226,31 @@ Reader no_includes() {
 
 Parsed parse_config(std::string_view text, const std::string& file, const Reader& reader) {
   ConfigReader out;
-  const YamlTree tree = read_tree(out, out.add_file(file), text);
-  if (tree.errors.empty()) {
-    // Services of included files take `defaults`, so the main file comes first.
-    out.read_main(tree.root);
-    Including including(out, reader, file);
-    for (const ConfigReader::Include& include : std::vector(out.includes())) including.follow(include);
-  }
-  return finish(out);
+  std::vector<std::string> folders = read_all(out, text, file, reader);
+  const Config& config = out.config();
+  add_violations(out, out.has_daemon() ? validate(config) : validate_services(config));
+  Parsed parsed = finish(out);
+  parsed.folders = std::move(folders);
+  return parsed;
+}
+
+Merge parse_merge(std::string_view text, const std::string& file, const Reader& reader, const Config& base) {
+  ConfigReader out;
+  read_all(out, text, file, reader);
+  if (out.has_daemon())
+    out.add_problem(out.place_of("daemon"), "daemon",
+                    "only pools and services are merged: leave `daemon` out, or apply the whole with `config apply`");
+  Config whole = base;
+  for (const auto& [name, pool] : out.config().pools) whole.pools[name] = pool;
+  for (const auto& [name, service] : out.config().services) whole.services[name] = service;
+  std::vector<Violation> violations = validate_services(whole);
+  for (Violation& v : violations)
+    if (!out.holds(v.path)) v.message += "; that runs already and is not in this document";
+  add_violations(out, std::move(violations));
+  Merge merge{finish(out), {}};
+  canonicalize(whole);
+  merge.document = std::exchange(merge.whole.config, std::move(whole));
+  return merge;
 }
 
 Parsed load_config(const std::string& path, const Reader& reader) {

@@ -28,9 +28,10 @@ struct Problem {
 };
 
 struct Parsed {
-  Config config;                   // meaningful only when problems is empty
-  std::vector<Problem> problems;   // in document order, file by file
-  std::vector<std::string> files;  // every file that was read
+  Config config;                     // meaningful only when problems is empty
+  std::vector<Problem> problems;     // in document order, file by file
+  std::vector<std::string> files;    // every file that was read
+  std::vector<std::string> folders;  // where patterns of `include` look; they may be empty, or not there
   bool has_daemon = false;  // the document says something about the daemon; else config.daemon is the built-in one
   std::map<std::string, Problem> daemon_places;  // by path: problems of the section `daemon` without a message
 
@@ -49,6 +50,15 @@ Reader no_includes();  // refuses include: with a sentence (text that came over 
 // Text -> Config, parsed and validated (validate.h): with validate() when there is a `daemon` section, else with
 // validate_services(), so that a document of services alone is complete. Never throws.
 Parsed parse_config(std::string_view text, const std::string& file, const Reader& reader);
+
+// A document that is laid over `base`: its pools and services replace those of the same name, all others stay. Held to
+// every rule as the whole that comes of it, so that it may name pools of `base`; it has no `daemon`.
+struct Merge {
+  Parsed whole;     // its config is base with the document over it
+  Config document;  // its pools and services alone
+};
+Merge parse_merge(std::string_view text, const std::string& file, const Reader& reader, const Config& base);
+
 // Reads the file itself too.
 Parsed load_config(const std::string& path, const Reader& reader);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "dataplane/model/foreign_words.h"
 #include "dataplane/model/text_rules.h"
 
 namespace lb::model {
@@ -55,193 +56,27 @@ constexpr SectionWords kSections[] = {
     {Section::kService, "a service", kServiceKeys, kServiceLater},
 };
 
-// What IPVS, keepalived, HAProxy, nginx, Katran and others call it -> what it is here. Looked up in lower case with
-// `_` as `-`; only offered where `to` is a key of the section or of another one.
-struct Translation {
-  string_view from, to;
-};
-constexpr Translation kForeignKeys[] = {
-    {"balance", "schedule"},
-    {"algorithm", "schedule"},
-    {"scheduler", "schedule"},
-    {"sched", "schedule"},
-    {"lb-algo", "schedule"},
-    {"lvs-sched", "schedule"},
-    {"lb-policy", "schedule"},
-    {"method", "schedule"},
-    {"hash-function", "schedule"},
-    {"lb-kind", "forward"},
-    {"lvs-method", "forward"},
-    {"encap", "forward"},
-    {"encapsulation", "forward"},
-    {"mode", "forward"},
-    {"tunnel", "forward"},
-    {"forwarding", "forward"},
-    {"upstream", "pools"},
-    {"upstreams", "pools"},
-    {"clusters", "pools"},
-    {"server-pools", "pools"},
-    {"real-server", "backends"},
-    {"real-servers", "backends"},
-    {"realserver", "backends"},
-    {"realservers", "backends"},
-    {"reals", "backends"},
-    {"rs", "backends"},
-    {"server", "backends"},
-    {"servers", "backends"},
-    {"members", "backends"},
-    {"nodes", "backends"},
-    {"targets", "backends"},
-    {"endpoints", "backends"},
-    {"backend", "backends"},
-    {"default-backend", "pool"},
-    {"use-backend", "pool"},
-    {"cluster", "pool"},
-    {"target-group", "pool"},
-    {"proxy-pass", "pool"},
-    {"vip", "listen"},
-    {"vips", "listen"},
-    {"virtual-server", "listen"},
-    {"virtual-servers", "services"},
-    {"bind", "listen"},
-    {"binds", "listen"},
-    {"virtual-address", "listen"},
-    {"listener", "listen"},
-    {"listeners", "listen"},
-    {"frontend", "services"},
-    {"frontends", "services"},
-    {"virtual-services", "services"},
-    {"global", "daemon"},
-    {"process", "daemon"},
-    {"main", "daemon"},
-    {"includes", "include"},
-    {"cores", "workers"},
-    {"lcores", "workers"},
-    {"cpus", "workers"},
-    {"cpu", "workers"},
-    {"nbthread", "workers"},
-    {"worker-processes", "workers"},
-    {"corelist", "workers"},
-    {"corelist-workers", "workers"},
-    {"threads", "workers"},
-    {"hugepages", "huge-pages"},
-    {"iface", "device"},
-    {"interface", "device"},
-    {"dev", "device"},
-    {"nic", "device"},
-    {"ifname", "device"},
-    {"pci", "device"},
-    {"interfaces", "ports"},
-    {"ifaces", "ports"},
-    {"devices", "ports"},
-    {"ip", "address"},
-    {"addr", "address"},
-    {"host", "address"},
-    {"ipaddr", "address"},
-    {"hostname", "address"},
-    {"tags", "labels"},
-    {"metadata", "labels"},
-    {"id", "name"},
-    {"hash-key", "hash-key-file"},
-    {"secret", "hash-key-file"},
-    {"socket-path", "socket"},
-    {"control-socket", "socket"},
-    {"admin-socket", "socket"},
-    {"stats-socket", "socket"},
-    {"data-dir", "state-dir"},
-    {"state-directory", "state-dir"},
-    {"statedir", "state-dir"},
-    {"lookup-table-size", "table-size"},
-    {"ring-size", "table-size"},
-    {"maglev-size", "table-size"},
-    {"slots", "table-size"},
-    {"netmask", "source-prefix"},
-    {"persistence-granularity", "source-prefix"},
-    {"busy-poll", "idle"},
-    {"health-check", "check"},
-    {"healthcheck", "check"},
-    {"health-checks", "checks"},
-    {"persistence-timeout", "sticky"},
-    {"persistent", "sticky"},
-    {"stick-table", "sticky"},
-    {"session-affinity", "sticky"},
-    {"slowstart", "slow-start"},
-    {"slow-start-time", "slow-start"},
-    {"sorry-server", "backup"},
-    {"drain-timeout", "leave-after"},
-    {"stats", "metrics"},
-    {"prometheus", "metrics"},
-    {"conn-tab-size", "flows"},
-    {"maxconn", "flows"},
-    {"users", "access"},
-};
-
 constexpr string_view kForwardWords[] = {"dsr", "ipip"};
 constexpr string_view kForwardLater[] = {"gue", "nat", "full-nat", "local"};
-constexpr Translation kForeignForward[] = {
-    {"dr", "dsr"},           {"droute", "dsr"},         {"gatewaying", "dsr"},
-    {"direct", "dsr"},       {"direct-routing", "dsr"}, {"l2-dsr", "dsr"},
-    {"l2dsr", "dsr"},        {"tun", "ipip"},           {"tunnel", "ipip"},
-    {"ip-in-ip", "ipip"},    {"ip6ip6", "ipip"},        {"ip4ip6", "ipip"},
-    {"l3dsr", "ipip"},       {"l3-dsr", "ipip"},        {"ipencap", "ipip"},
-    {"masq", "nat"},         {"masquerading", "nat"},   {"dnat", "nat"},
-    {"fullnat", "full-nat"}, {"fnat", "full-nat"},      {"snat", "full-nat"},
-    {"proxy", "local"},      {"localnode", "local"},    {"fou", "gue"},
-};
 constexpr string_view kScheduleWords[] = {"maglev", "source-hash"};
 constexpr string_view kScheduleLater[] = {"round-robin", "least-conn"};
-constexpr Translation kForeignSchedule[] = {
-    {"mh", "maglev"},
-    {"consistent", "maglev"},
-    {"consistent-hash", "maglev"},
-    {"hash", "maglev"},
-    {"ring-hash", "maglev"},
-    {"ch", "maglev"},
-    {"conhash", "maglev"},
-    {"sh", "source-hash"},
-    {"source", "source-hash"},
-    {"ip-hash", "source-hash"},
-    {"src", "source-hash"},
-    {"rr", "round-robin"},
-    {"wrr", "round-robin"},
-    {"roundrobin", "round-robin"},
-    {"static-rr", "round-robin"},
-    {"lc", "least-conn"},
-    {"wlc", "least-conn"},
-    {"leastconn", "least-conn"},
-    {"least-connections", "least-conn"},
-    {"lblc", "least-conn"},
-    {"sed", "least-conn"},
-    {"nq", "least-conn"},
-};
 constexpr string_view kNoListenerWords[] = {"auto", "drop", "reject", "punt"};
-constexpr Translation kForeignNoListener[] = {
-    {"deny", "drop"},    {"ignore", "drop"},   {"silent", "drop"},        {"blackhole", "drop"}, {"rst", "reject"},
-    {"reset", "reject"}, {"refuse", "reject"}, {"unreachable", "reject"}, {"pass", "punt"},      {"accept", "punt"},
-    {"kernel", "punt"},  {"local", "punt"},    {"default", "auto"}};
 constexpr string_view kIdleWords[] = {"sleep", "poll"};
-constexpr Translation kForeignIdle[] = {
-    {"interrupt", "sleep"}, {"busy", "poll"}, {"busy-poll", "poll"}, {"spin", "poll"}};
 constexpr string_view kHugePagesWords[] = {"auto", "on", "off"};
-constexpr Translation kForeignHugePages[] = {{"true", "on"}, {"yes", "on"},    {"always", "on"}, {"false", "off"},
-                                             {"no", "off"},  {"never", "off"}, {"none", "off"},  {"try", "auto"}};
 constexpr string_view kXdpModeWords[] = {"native", "generic"};
-constexpr Translation kForeignXdpMode[] = {
-    {"drv", "native"}, {"driver", "native"}, {"xdpdrv", "native"}, {"skb", "generic"}, {"xdpgeneric", "generic"}};
 
 struct ChoiceWords {
   Choice choice;
   string_view key;
   Words known, later;
-  std::span<const Translation> foreign;
 };
 constexpr ChoiceWords kChoices[] = {
-    {Choice::kForward, "forward", kForwardWords, kForwardLater, kForeignForward},
-    {Choice::kSchedule, "schedule", kScheduleWords, kScheduleLater, kForeignSchedule},
-    {Choice::kNoListener, "on-no-listener", kNoListenerWords, {}, kForeignNoListener},
-    {Choice::kIdle, "idle", kIdleWords, {}, kForeignIdle},
-    {Choice::kHugePages, "huge-pages", kHugePagesWords, {}, kForeignHugePages},
-    {Choice::kXdpMode, "mode", kXdpModeWords, {}, kForeignXdpMode},
+    {Choice::kForward, "forward", kForwardWords, kForwardLater},
+    {Choice::kSchedule, "schedule", kScheduleWords, kScheduleLater},
+    {Choice::kNoListener, "on-no-listener", kNoListenerWords, {}},
+    {Choice::kIdle, "idle", kIdleWords, {}},
+    {Choice::kHugePages, "huge-pages", kHugePagesWords, {}},
+    {Choice::kXdpMode, "mode", kXdpModeWords, {}},
 };
 
 const SectionWords& words_of(Section section) noexcept {
@@ -258,10 +93,15 @@ std::string normal(string_view word) {
   return out;
 }
 
-string_view translate(std::span<const Translation> table, string_view word) {
-  for (const Translation& t : table)
-    if (t.from == word) return t.to;
+// Empty: no product that is known has it. word: as normal() makes it.
+string_view translate(std::span<const ForeignWord> table, string_view word) {
+  for (const ForeignWord& f : table)
+    if (normal(f.word) == word) return f.here;
   return {};
+}
+
+string_view translate_key(string_view word) {
+  return translate(foreign_keys(), word);
 }
 
 // Where a key is known, but not in `section`; the included file's words are the document's.
@@ -275,13 +115,13 @@ const SectionWords* home_of(Section section, string_view key) {
 std::string refuse_xdp_key(Section section, string_view key) {
   if (section == Section::kXdp && (key == "ports" || key == "devices" || key == "ifaces" || key == "interface"))
     return fmt::format("`{}` is `interfaces` here: a list such as [{{name: eth0, mode: native}}]", key);
-  if (section == Section::kXdp && (key == "workers" || translate(kForeignKeys, normal(key)) == "workers"))
+  if (section == Section::kXdp && (key == "workers" || translate_key(normal(key)) == "workers"))
     return fmt::format(
         "`{}` is not set here: engine xdp has a worker for each RX queue of its interfaces; `ethtool -L "
         "INTERFACE combined N` sets their number",
         key);
   if (section != Section::kInterface) return {};
-  if (translate(kForeignKeys, key) == "device" || key == "device") return fmt::format("`{}` is `name` here", key);
+  if (translate_key(key) == "device" || key == "device") return fmt::format("`{}` is `name` here", key);
   if (key == "mtu")
     return "`mtu` is the interface's own with engine xdp: `ip link set INTERFACE mtu N` sets it, leave it out here";
   return {};
@@ -323,7 +163,7 @@ std::string refuse_key(Section section, string_view key) {
   const std::string plain = normal(key);
   const std::string word = shown(key);
   if (plain != key && holds(words.known, plain)) return fmt::format("`{}` is written `{}`", word, plain);
-  if (const string_view to = translate(kForeignKeys, plain); !to.empty()) return translated_key(words, word, to);
+  if (const string_view to = translate_key(plain); !to.empty()) return translated_key(words, word, to);
   if (const string_view near = nearest_word(plain, words.known); !near.empty())
     return fmt::format("unknown key `{}`; did you mean `{}`?", word, near);
   if (const SectionWords* home = home_of(section, plain))
@@ -333,6 +173,10 @@ std::string refuse_key(Section section, string_view key) {
   return fmt::format("unknown key `{}`; {} knows: {}", word, words.name, join_words(words.known));
 }
 
+std::span<const string_view> known_words(Choice choice) noexcept {
+  return kChoices[static_cast<size_t>(choice)].known;
+}
+
 std::string refuse_word(Choice choice, string_view value) {
   const ChoiceWords& words = kChoices[static_cast<size_t>(choice)];
   const std::string known = join_words(words.known);
@@ -340,7 +184,7 @@ std::string refuse_word(Choice choice, string_view value) {
     return fmt::format("{} `{}` is not in this version; this one knows: {}", words.key, value, known);
   const std::string plain = normal(value);
   if (holds(words.known, plain)) return fmt::format("{} {} is written `{}`", words.key, quote_text(value), plain);
-  if (const string_view to = translate(words.foreign, plain); !to.empty()) {
+  if (const string_view to = translate(foreign_words(choice), plain); !to.empty()) {
     if (holds(words.known, to)) return fmt::format("{} {} is `{}` here", words.key, quote_text(value), to);
     return fmt::format("{} {} is `{}` here, which is not in this version; this one knows: {}", words.key,
                        quote_text(value), to, known);

@@ -32,6 +32,8 @@ std::string refuse_key(Section section, std::string_view key);
 // A setting whose value is one of some words.
 enum class Choice : uint8_t { kForward, kSchedule, kNoListener, kIdle, kHugePages, kXdpMode };
 
+std::span<const std::string_view> known_words(Choice choice) noexcept;
+
 // The same for a value. REQUIRES: not one of the choice's words.
 std::string refuse_word(Choice choice, std::string_view value);
 

@@ -398,6 +398,71 @@ TEST(CommandLine, ConfigWithProblemsIsNotSent) {
   EXPECT_TRUE(daemon.requests().empty());
 }
 
+// Of a daemon that runs kGood.
+std::optional<std::string> answer_of(const Request& request) {
+  if (FakeDaemon::is_hello(request)) return FakeDaemon::hello(request);
+  if (request.json.at("method") != "config.show") return FakeDaemon::result(request, kChange);
+  return FakeDaemon::result(request, {{"text", kGood}, {"revision", 1}, {"digest", "d"}});
+}
+
+TEST(CommandLine, ServiceApplyIsJudgedWithWhatRunsAndSendsTheFileAlone) {
+  FakeDaemon daemon(answer_of);
+  TempDir dir;
+  const std::string file = dir.file("team.yaml");
+  std::ofstream(file)
+      << "version: 1\ninclude: [more.yaml]\nservices:\n  api: {listen: [\"192.0.2.11:80/tcp\"], pool: fe}\n";
+  std::ofstream(dir.file("more.yaml")) << "pools:\n  new: {backends: []}\n";
+  const Outcome done = lbctl({"-s", daemon.socket(), "--dry-run", "service", "apply", "-f", file, "--reason", "r"});
+  EXPECT_EQ(done.exit, kDone) << done.err;
+  EXPECT_EQ(daemon.requests().back().json.at("method"), "service.apply");
+  EXPECT_EQ(
+      daemon.params().at("text"),
+      "version: 1\npools:\n  new:\n    backends: []\nservices:\n  api:\n    listen:\n      - \"192.0.2.11:80/tcp\"\n"
+      "    pool: fe\n");
+  EXPECT_EQ(daemon.params().at("file"), file);
+  EXPECT_EQ(daemon.params().at("dry_run"), true);
+}
+
+TEST(CommandLine, ServiceApplyTellsProblemsInTheFileAndSendsNothing) {
+  FakeDaemon daemon(answer_of);
+  const Outcome bad = lbctl({"-s", daemon.socket(), "service", "apply", "-f", "-"},
+                            "version: 1\nservices:\n  api: {listen: [\"192.0.2.11:80/tcp\"], pool: nope}\n");
+  EXPECT_EQ(bad.exit, kRefused);
+  EXPECT_NE(bad.err.find("stdin:3:46: services.api.pool: there is no pool 'nope'"), std::string::npos) << bad.err;
+  EXPECT_EQ(daemon.requests().back().json.at("method"), "config.show");
+  EXPECT_EQ(lbctl({"-s", daemon.socket(), "service", "apply", "-f", "/nowhere/x.yaml"}).exit, kRefused);
+  EXPECT_EQ(lbctl({"-s", daemon.socket(), "service", "apply"}).exit, kUsage);
+  EXPECT_EQ(lbctl({"-s", "/nowhere/lbd.sock", "service", "apply", "-f", "-"}, kGood).exit, kNoDaemon);
+}
+
+TEST(CommandLine, ImportPrintsADocumentAndSaysWhatIsToMend) {
+  const std::string source = "listen web\n bind *:80\n server s1 10.0.0.1:80\n";
+  const Outcome in_part = lbctl({"config", "import", "haproxy", "-"}, source);
+  EXPECT_EQ(in_part.exit, kInPart);
+  EXPECT_NE(in_part.err.find("stdin:2: bind *:80: every IPv4 address"), std::string::npos) << in_part.err;
+  EXPECT_EQ(lbctl({"config", "check", "-"}, in_part.out).exit, kDone);
+  const Outcome done = lbctl({"config", "import", "haproxy", "-", "--address", "192.0.2.10"}, source);
+  EXPECT_EQ(done.exit, kDone) << done.err;
+  EXPECT_NE(done.out.find("- \"192.0.2.10:80/tcp\""), std::string::npos) << done.out;
+  EXPECT_NE(done.err.find("1 service, 1 pool, 1 backend;"), std::string::npos) << done.err;
+  const json object = json::parse(lbctl({"--json", "config", "import", "haproxy", "-"}, source).out);
+  EXPECT_EQ(object.at("missing").size(), 1u);
+  EXPECT_EQ(object.at("text"), in_part.out);
+}
+
+TEST(CommandLine, ImportRefusesWhatItCannotRead) {
+  EXPECT_EQ(lbctl({"config", "import", "lvs", "-"}).exit, kUsage);
+  EXPECT_NE(lbctl({"config", "import", "lvs", "-"}).err.find("there are ipvs, keepalived, nginx, haproxy"),
+            std::string::npos);
+  EXPECT_EQ(lbctl({"config", "import", "nginx", "-", "--address", "x"}).exit, kUsage);
+  EXPECT_EQ(lbctl({"config", "import", "nginx", "-", "--resolve", "web1"}).exit, kUsage);
+  EXPECT_EQ(lbctl({"config", "import", "nginx", "/nowhere/nginx.conf"}).exit, kRefused);
+  const Outcome open = lbctl({"config", "import", "nginx", "-"}, "http {\n");
+  EXPECT_EQ(open.exit, kRefused);
+  EXPECT_EQ(open.out, "");
+  EXPECT_NE(open.err.find("stdin:1: the block of `http` is not closed"), std::string::npos) << open.err;
+}
+
 TEST(CommandLine, OutputThatCannotBeWrittenIsARefusal) {
   FakeDaemon daemon(FakeDaemon::always({{"pools", json::array()}}));
   std::istringstream in;

@@ -292,6 +292,36 @@ TEST_F(MethodsTest, WhatATrialAndItsFilesMayBe) {
   EXPECT_NE(why({{"files", {{{"path", "x"}, {"sha256", "XYZ"}}}}}).find("64 lower-case hex digits"), std::string::npos);
 }
 
+TEST_F(MethodsTest, ServiceApplyMergesByNameInOneChange) {
+  const std::string text =
+      "version: 1\npools:\n  new: {backends: [{name: n1, address: 10.0.7.1}]}\n"
+      "services:\n  dns: {listen: [\"192.0.2.54:53/udp\"], pool: new}\n  api: {listen: [\"192.0.2.11:80/tcp\"], pool: "
+      "fe}\n";
+  const std::string before = result("config.show")["text"];
+  const Json dry = result("service.apply", {{"text", text}, {"file", "t"}, {"dry_run", true}});
+  EXPECT_EQ(dry["changed"], true);
+  EXPECT_EQ(dry["dry_run"], true);
+  EXPECT_EQ(dry["forecast"].size(), 2u) << dry.dump();
+  EXPECT_EQ(result("config.show")["text"], before);
+  const Json done =
+      result("service.apply", {{"text", text}, {"file", "t"}, {"reason", "team"}, {"expect_revision", 1}});
+  EXPECT_EQ(done["revision"], 2);
+  EXPECT_EQ(done["lines"], dry["lines"]);
+  EXPECT_EQ(result("service.list")["services"].size(), 3u) << "web stays";
+  EXPECT_EQ(result("service.show", {{"name", "dns"}})["pool"], "new");
+  EXPECT_EQ(result("pool.list")["pools"].size(), 3u) << "be stays, though nothing uses it";
+  EXPECT_EQ(result("service.apply", {{"text", text}, {"file", "t"}})["changed"], false);
+  const auto refused = [&](const std::string& document) {
+    return refusal("service.apply", {{"text", document}, {"file", "t"}});
+  };
+  EXPECT_EQ(refused("version: 1\nservices:\n  x: {listen: [\"192.0.2.12:80/tcp\"], pool: nope}\n").second.find("t:3:"),
+            0u);
+  EXPECT_EQ(refused("version: 1\ndaemon: {engine: dpdk}\n").first, "invalid");
+  EXPECT_EQ(refusal("service.apply", {{"text", text}, {"expect_revision", 1}}).first, "conflict");
+  EXPECT_EQ(refusal("service.apply").second, "parameter `text` is missing");
+  EXPECT_EQ(result("hello")["revision"], 2);
+}
+
 TEST_F(MethodsTest, ConfigProblemsAreListed) {
   const Json answer =
       client_->call("config.apply", {{"text", "version: 1\npools: {}\npools: {}\nbogus: 1\n"}, {"file", "x.yaml"}});
@@ -472,6 +502,15 @@ TEST_F(MethodsTest, SummaryPutsBadNewsFirst) {
       << summary["drift"].dump();
   spill(dir_ / "lbd.yaml", result("config.show")["text"]);
   EXPECT_EQ(result("summary")["drift"], nullptr);
+  // The first file of a folder that was not there when the configuration was read.
+  const std::string text = result("config.show")["text"];
+  spill(dir_ / "lbd.yaml", text + "include: [lbd.d/*.yaml]\n");
+  EXPECT_EQ(result("summary")["drift"], nullptr);
+  std::filesystem::create_directory(dir_ / "lbd.d");
+  EXPECT_EQ(result("summary")["drift"], nullptr);
+  spill(dir_ / "lbd.d/team.yaml", "pools: {team: {}}\n");
+  EXPECT_NE(result("summary")["drift"]["why"].get<std::string>().find("pool team"), std::string::npos)
+      << result("summary")["drift"].dump();
   spill(dir_ / "lbd.yaml", "version: [\n");
   EXPECT_NE(result("summary")["drift"]["why"].get<std::string>().find("cannot be used"), std::string::npos);
 }
