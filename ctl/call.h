@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ctl/announcer.h"
 #include "ctl/controller.h"
 #include "ctl/drift.h"
 #include "ctl/fields.h"
@@ -27,6 +28,7 @@ struct Node {
   Drift& drift;
   std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
   std::vector<std::string> notes;  // what start-up had to say: a damaged state
+  Announcer* announcer = nullptr;  // null: nobody announces
 };
 
 struct Call {
@@ -65,5 +67,6 @@ std::span<const Method> port_methods();
 std::span<const Method> engine_methods();
 std::span<const Method> table_methods();
 std::span<const Method> flow_methods();
+std::span<const Method> node_methods();
 
 }  // namespace lb::ctl

@@ -1,4 +1,4 @@
-// lbctl service list|show|add|set|remove
+// lbctl service list|show|add|set|remove|withdraw|announce
 #include <charconv>
 
 #include "ctl/cmd_common.h"
@@ -11,7 +11,7 @@ using nlohmann::json;
 struct ServiceArgs {
   std::string name;
   std::vector<std::string> listen;
-  std::string pool, forward, schedule, source_prefix, on_no_listener;
+  std::string pool, forward, schedule, source_prefix, on_no_listener, announce, expires;
   std::optional<uint32_t> table_size;
 };
 
@@ -35,6 +35,7 @@ net::Result<json> read_service(const ServiceArgs& args) {
   if (!args.schedule.empty()) service["schedule"] = args.schedule;
   if (args.table_size) service["table_size"] = *args.table_size;
   if (!args.on_no_listener.empty()) service["on_no_listener"] = args.on_no_listener;
+  if (!args.announce.empty()) service["announce"] = args.announce;
   if (args.source_prefix.empty()) return service;
   auto prefix = read_prefix(args.source_prefix);
   if (!prefix) return prefix.error();
@@ -58,6 +59,9 @@ void add_options(CLI::App& verb, ServiceArgs& args, bool required) {
   verb.add_option("--on-no-listener", args.on_no_listener,
                   "What other ports of its addresses get: auto (default), drop, reject or punt")
       ->type_name("WORD");
+  verb.add_option("--announce", args.announce,
+                  "on: its addresses have a host route while it takes new flows, for routing daemons; off (default)")
+      ->type_name("WORD");
 }
 
 int add(Session& session, const ServiceArgs& args) {
@@ -72,10 +76,20 @@ int set(Session& session, const ServiceArgs& args) {
   if (!service) return session.usage(service.error().message);
   if (service->empty()) {
     return session.usage(
-        "nothing to set: give --listen, --pool, --forward, --schedule, --table-size, --source-prefix or "
-        "--on-no-listener");
+        "nothing to set: give --listen, --pool, --forward, --schedule, --table-size, --source-prefix, "
+        "--on-no-listener or --announce");
   }
   return session.change("service.set", {{"name", args.name}, {"set", *service}});
+}
+
+int withdraw(Session& session, const ServiceArgs& args) {
+  json params = {{"name", args.name}};
+  if (!args.expires.empty()) {
+    auto expires = read_duration("--expires", args.expires);
+    if (!expires) return session.usage(expires.error().message);
+    params["expires_s"] = *expires;
+  }
+  return session.change("service.withdraw", std::move(params));
 }
 
 }  // namespace
@@ -97,6 +111,13 @@ void add_service_commands(CLI::App& app, Session& session) {
               *args, false);
   named(add_verb(noun, "remove", "Remove a service", session, [&session, args] {
     return session.change("service.remove", {{"name", args->name}});
+  }));
+  CLI::App& withdrawing = add_verb(noun, "withdraw", "Announce its addresses no more; packets that come are forwarded",
+                                   session, [&session, args] { return withdraw(session, *args); });
+  named(withdrawing);
+  withdrawing.add_option("--expires", args->expires, "Announced again after that: 30s, 5m, 1h, 2d")->type_name("TIME");
+  named(add_verb(noun, "announce", "Ends a withdrawal", session, [&session, args] {
+    return session.change("service.announce", {{"name", args->name}});
   }));
 }
 

@@ -23,8 +23,6 @@ using nlohmann::json;
 constexpr std::string_view kLaterCommands[] = {
     "service apply",
     "service test",
-    "service announce",
-    "service withdraw",
     "backend health",
     "backend test",
     "backend maintenance",
@@ -36,7 +34,6 @@ constexpr std::string_view kLaterCommands[] = {
     "config blame",
     "config import",
     "table show",
-    "node",
     "top",
     "events",
     "capture",
@@ -167,6 +164,7 @@ std::unique_ptr<CLI::App> make_command_line(Session& session, const std::vector<
   add_table_commands(*app, session);
   add_flow_commands(*app, session);
   add_stats_commands(*app, session);
+  add_node_commands(*app, session);
   for (const AddCommands& add : more) add(*app, session);
   tidy_help(*app);
   app->callback([&session] {

@@ -144,6 +144,7 @@ void Controller::adopt(Compiled compiled) {
   counter_ = std::move(counter);
   snapshot_ = std::move(compiled.snapshot);
   source_.follow(addresses_of(config_, state_.overlay));
+  if (on_publication_) on_publication_();
 }
 
 void Controller::start_counters(model::IdTable& ids, const model::TrafficCounters& now) {

@@ -16,7 +16,7 @@
 
 namespace lb::ctl {
 
-inline constexpr uint32_t kStateSchema = 2;  // 1 had no overlay
+inline constexpr uint32_t kStateSchema = 3;  // 1 had no overlay, 2 nothing that is withdrawn
 
 struct State {
   uint64_t revision = 0;
