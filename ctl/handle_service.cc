@@ -88,11 +88,11 @@ net::Result<Json> remove(Call& call) {
   return run_changes(call, {model::RemoveService{name}}, options);
 }
 
-// The service that is to be withdrawn or announced. ERRORS: there is none; it does not announce.
-net::Result<const model::Service*> announcing(const Controller& control, const std::string& name) {
+// Whether the service can be withdrawn or announced. ERRORS: there is none; it does not announce.
+net::Status check_announces(const Controller& control, const std::string& name) {
   const auto it = control.config().services.find(name);
   if (it == control.config().services.end()) return unknown(control.config(), name);
-  if (it->second.announce == model::Announce::kOn || control.overlay().withdrawn.contains(name)) return &it->second;
+  if (it->second.announce == model::Announce::kOn || control.overlay().withdrawn.contains(name)) return {};
   return net::Error{net::Code::kConflict,
                     fmt::format("service {0} has `announce: off`, so its addresses are not announced by lbd: `lbctl "
                                 "service set {0} --announce on` changes that",
@@ -100,8 +100,9 @@ net::Result<const model::Service*> announcing(const Controller& control, const s
 }
 
 // Who else keeps these addresses announced: an operator who waits for the traffic to end would wait in vain.
-void tell_shared(const Call& call, const model::Service& service, ChangeResult& result) {
+void tell_shared(const Call& call, const std::string& service_name, ChangeResult& result) {
   if (call.node.announcer == nullptr) return;
+  const model::Service& service = call.node.controller.config().services.at(service_name);
   const auto& withdrawn = call.node.controller.overlay().withdrawn;
   std::set<net::Address> told;
   for (const net::Listener& l : service.listen) {
@@ -122,15 +123,14 @@ net::Result<Json> withdraw(Call& call) {
   const auto expires = read_expiry(call);
   const ChangeOptions options = read_options(call);
   if (auto fault = call.fault()) return *fault;
-  auto service = announcing(call.control(), name);
-  if (!service) return std::move(service).error();
+  if (auto announces = check_announces(call.control(), name); !announces) return announces.error();
   model::Overlay overlay = call.control().overlay();
   std::vector<std::string> lines;
   if (take_override(overlay.withdrawn[name], expires, call.control().now(), options))
     lines.push_back(fmt::format("~ service {}: withdrawn{}", name, expires_text(expires)));
   auto result = call.control().use_overrides(std::move(overlay), std::move(lines), options);
   if (!result) return std::move(result).error();
-  tell_shared(call, **service, *result);
+  tell_shared(call, name, *result);
   return change_json(*result);
 }
 
@@ -138,7 +138,7 @@ net::Result<Json> announce(Call& call) {
   const std::string name = call.params.text("name");
   const ChangeOptions options = read_options(call);
   if (auto fault = call.fault()) return *fault;
-  if (auto service = announcing(call.control(), name); !service) return std::move(service).error();
+  if (auto announces = check_announces(call.control(), name); !announces) return announces.error();
   model::Overlay overlay = call.control().overlay();
   std::vector<std::string> lines;
   if (overlay.withdrawn.erase(name) > 0) lines.push_back(fmt::format("~ service {}: announced", name));

@@ -76,6 +76,18 @@ def fleet(binaries):
         assert left == "", left
 
 
+@pytest.fixture(autouse=True)
+def ready(fleet):
+    """Whatever became of a test, the next one meets two nodes that announce everything."""
+    yield
+    for node in fleet.nodes:
+        if node.daemon is None:
+            node.start_lbd()
+        node.lbctl("node", "ready")
+        for service in VIPS:
+            node.lbctl("service", "announce", service)
+
+
 @pytest.fixture(params=["lbd", "lbd2"], ids=["dpdk", "xdp"])
 def node(fleet, request):
     return fleet.node(request.param)
@@ -128,7 +140,7 @@ def test_withdraw_and_announce_of_a_service(fleet, node):
 
 
 def test_a_withdrawal_survives_a_restart_and_expires(fleet, node):
-    node.lbctl("service", "withdraw", "dsr", "--expires", "6s")
+    node.lbctl("service", "withdraw", "dsr", "--expires", "15s")
     node.lbctl("service", "withdraw", "tun6")
     node.restart_lbd()
     try:
