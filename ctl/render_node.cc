@@ -20,7 +20,7 @@ std::string moment(const json& object, std::string_view key) {
 
 Cell drain_cell(const json& node) {
   const json& by = member(node, "drained");
-  if (!by.is_object()) return {flag_of(node, "stopping") ? "lbd is stopping" : "no"};
+  if (!by.is_object()) return {flag_of(node, "stopping") ? "no, but lbd is stopping" : "no"};
   std::string text = fmt::format("since {} by uid {}", moment(by, "since"), text_of(by, "uid"));
   if (const std::string reason = text_of(by, "reason"); !reason.empty() && reason != "-") text += ": " + reason;
   if (member(by, "expires").is_number()) text += ", until " + moment(by, "expires");
@@ -39,7 +39,7 @@ void view_node(const json& node, Text& text) {
   text.facts({{"engine", {text_of(node, "engine")}},
               {"drained", drain_cell(node)},
               {"announced",
-               {fmt::format("{} of {}", announced, plural(all, "address")),
+               {fmt::format("{} of {}", announced, plural(all, "VIP")),
                 static_cast<size_t>(announced) < all ? Tone::kBad : Tone::kPlain}},
               {"flows left", {tracked ? human(number_of(node, "flows")) : "not tracked: daemon.flows is 0"}},
               {"dropped",
