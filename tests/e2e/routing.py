@@ -2,7 +2,9 @@
 
 import ipaddress
 import json
+import shutil
 import subprocess
+from pathlib import Path
 
 from lab import wait_for
 
@@ -116,14 +118,18 @@ class Frr:
         links = LINKS[lab.node]
         folder = lab.dir / "frr"
         folder.mkdir(exist_ok=True)
+        shutil.chown(folder, "frr", "frr")  # as whom the daemons run, with some of root's capabilities
         config = folder / "frr.conf"
         config.write_text(FRR_NODE.format(name=lab.node, node_as=NODE_AS, router_as=ROUTER_AS, id=links[4][1], r4=links[4][0], r6=links[6][0]))
         self.processes = []
         for daemon in ("zebra", "bgpd"):
             self.processes.append(Process(lab, lab.node, f"/usr/lib/frr/{daemon}", "-f", config, "-i", folder / f"{daemon}.pid", "-z", folder / "zserv.api",
-                                          "--vty_socket", folder, "-u", "root", "-g", "root", "-P", 0))
+                                          "--vty_socket", folder, "-P", 0))
             if daemon == "zebra":
                 wait_for("zebra listens", (folder / "zserv.api").exists)
+
+    def log(self):
+        return "\n".join(Path(process.log.name).read_text() for process in self.processes)[-4000:]
 
     def close(self):
         for process in reversed(self.processes):

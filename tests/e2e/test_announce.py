@@ -295,21 +295,33 @@ def test_announce_off_ends_it_and_the_device_goes_with_the_last(fleet, node):
     fleet.wait_ways({vip: BOTH for vip in ALL})
 
 
-def test_frr_redistributes_the_same_routes(fleet, node):
-    fleet.daemons.pop(node.node).close()
-    fleet.wait_ways(without(fleet, node, ALL))
-    frr = Frr(node)
+def test_frr_redistributes_the_same_routes(fleet):
+    """On both nodes: what BIRD and FRR send for one VIP differs, and the router would not take both as equal ways."""
+    for node in fleet.nodes:
+        fleet.daemons.pop(node.node).close()
+    fleet.wait_ways({})
+    frr = {}
     try:
+        for node in fleet.nodes:
+            frr[node.node] = Frr(node)
         fleet.wait_ways({vip: BOTH for vip in ALL})
-        node.lbctl("service", "withdraw", "tun")
-        fleet.wait_ways(without(fleet, node, VIPS["tun"]))
-        node.lbctl("service", "announce", "tun")
-        fleet.wait_ways({vip: BOTH for vip in ALL})
-        node.lbctl("node", "drain")
-        fleet.wait_ways(without(fleet, node, ALL))
-        node.lbctl("node", "ready")
+        for node in fleet.nodes:
+            node.lbctl("service", "withdraw", "tun")
+            fleet.wait_ways(without(fleet, node, VIPS["tun"]))
+            node.lbctl("service", "announce", "tun")
+            node.lbctl("node", "drain")
+            fleet.wait_ways(without(fleet, node, ALL))
+            node.lbctl("node", "ready")
+            fleet.wait_ways({vip: BOTH for vip in ALL})
+        killed = fleet.node("lbd")
+        killed.stop_lbd(signal.SIGKILL)
+        fleet.wait_ways(without(fleet, killed, ALL))
+        killed.start_lbd()
         fleet.wait_ways({vip: BOTH for vip in ALL})
     finally:
-        frr.close()
-        fleet.daemons[node.node] = bird_of_node(node)
+        for node in fleet.nodes:
+            if node.node in frr:
+                print(frr[node.node].log())
+                frr[node.node].close()
+            fleet.daemons[node.node] = bird_of_node(node)
     fleet.wait_ways({vip: BOTH for vip in ALL})
