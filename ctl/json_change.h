@@ -16,7 +16,7 @@ model::SetBackend read_backend_set(Fields& fields);                    // pool a
 std::vector<model::Backend> read_backends(Fields& fields, std::string_view key);
 
 std::optional<int64_t> read_expiry(Call& call);  // expires_s, of an override
-ChangeOptions read_options(Call& call);  // dry_run, reason, expect_revision, allow_remove
+ChangeOptions read_options(Call& call);          // dry_run, reason, expect_revision, allow_remove
 nlohmann::json change_json(const ChangeResult& result);
 
 // Runs the changes and answers.

@@ -59,6 +59,13 @@ Json overlay_json(const model::Overlay& overlay) {
           {"node_drain", overlay.node_drain ? override_record(*overlay.node_drain) : Json(nullptr)}};
 }
 
+// Throws Json::exception. Not there in states from before schema 3.
+void read_withdrawals(const Json& json, model::Overlay& overlay) {
+  if (const auto withdrawn = json.find("withdrawn"); withdrawn != json.end())
+    for (const auto& [service, o] : withdrawn->items()) overlay.withdrawn[service] = read_override(o);
+  if (const auto o = json.find("node_drain"); o != json.end() && !o->is_null()) overlay.node_drain = read_override(*o);
+}
+
 // Throws Json::exception like what it calls. RETURNS: false when an address is none.
 bool read_overlay(const Json& json, model::Overlay& overlay) {
   for (const Json& d : json.at("drained")) {
@@ -74,13 +81,8 @@ bool read_overlay(const Json& json, model::Overlay& overlay) {
     overlay.former_pools[f.at("service").get<std::string>()] = {f.at("pool").get<std::string>(),
                                                                 f.at("until").get<int64_t>()};
   }
+  read_withdrawals(json, overlay);
   return true;
-}
-
-// Likewise. Of what schema 3 brought.
-void read_withdrawals(const Json& json, model::Overlay& overlay) {
-  for (const auto& [service, o] : json.at("withdrawn").items()) overlay.withdrawn[service] = read_override(o);
-  if (const Json& o = json.at("node_drain"); !o.is_null()) overlay.node_drain = read_override(o);
 }
 
 net::Result<State> read_members(const Json& json) {
@@ -93,9 +95,7 @@ net::Result<State> read_members(const Json& json) {
     state.time_s = json.at("time_s").get<int64_t>();
     state.config_text = json.at("config").get<std::string>();
     state.digest = json.at("digest").get<std::string>();
-    const auto schema = json.at("schema").get<uint64_t>();
-    if (schema >= 3) read_withdrawals(json.at("overlay"), state.overlay);
-    if (schema >= 2 && !read_overlay(json.at("overlay"), state.overlay)) {
+    if (json.at("schema").get<uint64_t>() >= 2 && !read_overlay(json.at("overlay"), state.overlay)) {
       return damage("a leaving backend has no address");
     }
   } catch (const Json::exception&) {
