@@ -116,6 +116,17 @@ TEST(ConfigText, ServicesTakeDefaultsUnlessTheySayOtherwise) {
   EXPECT_EQ(web.listen[0].to_string(), "192.0.2.10:80/tcp");  // sorted
 }
 
+TEST(ConfigText, AnnounceAndTheShutdownDelayAreWrittenAsTheyAreRead) {
+  const std::string text =
+      "version: 1\ndaemon:\n  engine: xdp\n  shutdown-delay: 0s\n  xdp:\n    interfaces:\n"
+      "      - {name: eth0, mode: native}\npools:\n  fe:\n    backends:\n      - {name: a, address: 10.0.0.1}\n"
+      "services:\n  web:\n    listen:\n      - \"192.0.2.1:80/tcp\"\n    pool: fe\n    announce: on\n";
+  const Parsed p = parse(text);
+  ASSERT_EQ(told(p), "");
+  EXPECT_EQ(p.config.daemon.shutdown_delay_s, 0u);
+  EXPECT_EQ(print_config(p.config), text);
+}
+
 TEST(ConfigText, BuiltInValuesWithoutDefaults) {
   const Parsed p = parse(with_service(""));
   ASSERT_EQ(told(p), "");
@@ -183,8 +194,10 @@ const std::vector<BadCase> kBadValues = {
     {"", {"t.yaml: the document is empty"}},
     {"# only a comment\n", {"the document is empty"}},
     {"pools: {}\n", {"1:1: version: is missing: write `version: 1`"}},
-    {"version: 1\ndaemon: {shutdown-delay: 10}\n", {"'10' must be a time with its unit, such as 10s or 1m"}},
-    {"version: 1\ndaemon: {shutdown-delay: 2h}\n", {"'2h' is out of range: it must be 0s to 1h"}},
+    {"version: 1\ndaemon: {shutdown-delay: 10, engine: xdp, xdp: {interfaces: [{name: eth0}]}}\n",
+     {"'10' must be a time with its unit, such as 10s or 1m"}},
+    {"version: 1\ndaemon: {shutdown-delay: 2h, engine: xdp, xdp: {interfaces: [{name: eth0}]}}\n",
+     {"'2h' is out of range: it must be 0s to 1h"}},
     {"version: 2\n", {"1:10: version: version 2 of the document is not known"}},
     {"version: one\n", {"version 'one' must be a whole number"}},
     {"- a\n", {"the document must hold keys"}},
