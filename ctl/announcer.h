@@ -22,7 +22,7 @@ class VipDevice {
   // for each address that could not get one, and for each that could not lose it.
   virtual std::map<net::Address, std::string> announce(const std::set<net::Address>& wanted) = 0;
   virtual void close() = 0;              // with all its routes; nothing announces any more
-  virtual bool is_whole() const = 0;     // nobody took away what announce() made
+  virtual bool is_whole() = 0;     // nobody took away what announce() made
   virtual uint64_t dropped() const = 0;  // packets that this host itself sent to VIPs
 };
 

@@ -80,27 +80,35 @@ class TunDevice : public VipDevice {
     readable_.reset();
   }
 
-  bool is_whole() const override {
-    return readable_ && host::interface_link_up(kVipInterface) &&
-           (!holding_.wanted || (holder_ && holder_->is_alive()));
-  }
+  bool is_whole() override { return is_up() && routes_->still_has_next() && is_held(); }
 
   uint64_t dropped() const override { return dropped_; }
 
  private:
+  bool is_up() const { return readable_ && routes_ && host::interface_link_up(kVipInterface); }
+  bool is_held() { return !holding_.wanted || (holder_ && holder_->is_alive()); }
+
   net::Status ensure_open() {
-    if (is_whole()) return {};
-    // What is left of it would be in the way of a new one.
-    const bool is_up = readable_ && host::interface_link_up(kVipInterface);
-    if (!is_up) {
+    net::Status open;
+    if (!is_up()) {
       std::optional<UniqueFd> former = std::exchange(inherited_, std::nullopt);
-      close();
-      if (auto opened = take(std::move(former)); !opened) {
-        close();
-        return opened;
-      }
+      close();  // what is left of it would be in the way of a new one
+      open = take(std::move(former));
+    } else if (!routes_->still_has_next()) {
+      open = read_routes();
     }
-    hold();
+    if (!open) {
+      close();
+      return open;
+    }
+    if (!is_held()) hold();
+    return {};
+  }
+
+  net::Status read_routes() {
+    auto routes = VipRoutes::open(static_cast<int>(if_nametoindex(kVipInterface)), kVipProtocol);
+    if (!routes) return routes.error();
+    routes_.emplace(std::move(*routes));
     return {};
   }
 
@@ -112,16 +120,13 @@ class TunDevice : public VipDevice {
       former = std::move(*made);
     }
     readable_.emplace(io_, former->release());
-    auto routes = VipRoutes::open(static_cast<int>(if_nametoindex(kVipInterface)), kVipProtocol);
-    if (!routes) return routes.error();
-    routes_.emplace(std::move(*routes));
+    if (net::Status read = read_routes(); !read) return read;
     wait();
     return {};
   }
 
   // Without one the addresses are announced, until lbd dies: said, and tried again.
   void hold() {
-    if (!holding_.wanted) return;
     holder_.reset();
     auto holder = VipHolder::start(readable_->native_handle(), holding_.path, holding_.socket);
     if (holder)

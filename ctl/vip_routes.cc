@@ -27,6 +27,28 @@ std::optional<net::Address> host_route(const nlmsghdr& message, int interface, u
   return address;
 }
 
+// The body of a message about a host route. RETURNS: it, to be completed.
+rtmsg* put_route(nlmsghdr& message, const net::Address& address) {
+  const bool ipv4 = address.is_ipv4();
+  auto* route = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(&message, sizeof(rtmsg)));
+  route->rtm_family = ipv4 ? AF_INET : AF_INET6;
+  route->rtm_dst_len = ipv4 ? 32 : 128;
+  mnl_attr_put(&message, RTA_DST, ipv4 ? 4 : 16, ipv4 ? address.ipv4_bytes() : address.bytes().data());
+  return route;
+}
+
+// An answer to "which route has this address" that says: not ours. One of another table, which rules put first, and one
+// that the address is the host's own tell nothing of ours.
+bool is_lost(const nlmsghdr& message, int interface) {
+  const auto bytes = payload(message);
+  const auto head = value_of<rtmsg>(bytes);
+  if (message.nlmsg_type != RTM_NEWROUTE || !head || head->rtm_table != RT_TABLE_MAIN || head->rtm_type == RTN_LOCAL)
+    return false;
+  const uint8_t whole = head->rtm_family == AF_INET ? 32 : 128;
+  return head->rtm_dst_len != whole ||
+         static_cast<int>(u32_of(find(attributes(bytes, sizeof(rtmsg)), RTA_OIF))) != interface;
+}
+
 std::string refusal(const net::Address& address, int error, const std::string& words) {
   const std::string prefix = fmt::format("{}/{}", address.to_string(), address.is_ipv4() ? 32 : 128);
   const char* show = address.is_ipv4() ? "ip route show" : "ip -6 route show";
@@ -72,16 +94,12 @@ net::Result<std::map<net::Address, int>> VipRoutes::request(uint16_t type, uint1
     NetlinkBatch batch;
     std::vector<net::Address> asked;
     for (; next != addresses.end() && !batch.full(); ++next) {
-      const bool ipv4 = next->is_ipv4();
       nlmsghdr* message = batch.add(type, NLM_F_REQUEST | NLM_F_ACK | flags, static_cast<uint32_t>(asked.size()));
-      auto* route = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(rtmsg)));
-      route->rtm_family = ipv4 ? AF_INET : AF_INET6;
-      route->rtm_dst_len = ipv4 ? 32 : 128;
+      rtmsg* route = put_route(*message, *next);
       route->rtm_table = RT_TABLE_MAIN;
       route->rtm_protocol = protocol_;
-      route->rtm_scope = ipv4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+      route->rtm_scope = next->is_ipv4() ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
       route->rtm_type = RTN_UNICAST;
-      mnl_attr_put(message, RTA_DST, ipv4 ? 4 : 16, ipv4 ? next->ipv4_bytes() : next->bytes().data());
       mnl_attr_put_u32(message, RTA_OIF, static_cast<uint32_t>(interface_));
       batch.commit();
       asked.push_back(*next);
@@ -95,6 +113,22 @@ net::Result<std::map<net::Address, int>> VipRoutes::request(uint16_t type, uint1
     if (!answered) return answered.error();
   }
   return refused;
+}
+
+bool VipRoutes::still_has_next() {
+  if (has_lost_ || there_.empty()) return !has_lost_;
+  auto next = asked_ ? there_.upper_bound(*asked_) : there_.begin();
+  if (next == there_.end()) next = there_.begin();
+  asked_ = *next;
+  NetlinkBatch batch;
+  put_route(*batch.add(RTM_GETROUTE, NLM_F_REQUEST, 0), *next)->rtm_flags = RTM_F_FIB_MATCH;
+  batch.commit();
+  // Without an answer nothing is known to be lost.
+  if (socket_.send(batch))
+    (void)socket_.receive(1, [&](const nlmsghdr& message) {
+      has_lost_ = message.nlmsg_type == NLMSG_ERROR || is_lost(message, interface_);
+    });
+  return !has_lost_;
 }
 
 std::map<net::Address, std::string> VipRoutes::set(const std::set<net::Address>& wanted) {

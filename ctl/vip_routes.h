@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -18,7 +19,9 @@ class VipRoutes {
 
   // Adds what is missing, removes what is not wanted. RETURNS: a sentence for each address for which that failed.
   std::map<net::Address, std::string> set(const std::set<net::Address>& wanted);
-  const std::set<net::Address>& there() const { return there_; }
+  // Asks the kernel for one of them, another one each time: somebody may have removed it. RETURNS: false when one is
+  // gone, from then on. An interface that was down for a moment has lost them all.
+  bool still_has_next();
 
  private:
   VipRoutes(int interface, uint8_t protocol, NetlinkSocket socket)
@@ -31,6 +34,8 @@ class VipRoutes {
   uint8_t protocol_;
   NetlinkSocket socket_;
   std::set<net::Address> there_;
+  std::optional<net::Address> asked_;  // last
+  bool has_lost_ = false;
 };
 
 }  // namespace lb::ctl

@@ -232,7 +232,7 @@ class FakeVipDevice : public VipDevice {
     closed++;
     routes.clear();
   }
-  bool is_whole() const override { return whole; }
+  bool is_whole() override { return whole; }
   uint64_t dropped() const override { return 5; }
 
   std::set<net::Address> routes;

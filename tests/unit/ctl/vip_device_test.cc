@@ -126,6 +126,28 @@ TEST_F(VipDeviceTest, WhatWasTakenAwayIsMadeAnew) {
   EXPECT_TRUE(device_->is_whole() && has_route("192.0.2.10"));
 }
 
+// Each look asks for one route: who has three sees within three that one is gone.
+TEST_F(VipDeviceTest, ARouteThatSomebodyRemovedComesBack) {
+  for (const std::string address : {"192.0.2.10", "192.0.2.11", "2001:db8::10"}) {
+    const std::set wanted = {four_, other_, six_};
+    ASSERT_TRUE(device_->announce(wanted).empty());
+    for (int look = 0; look < 6; look++) EXPECT_TRUE(device_->is_whole());
+    ASSERT_TRUE(run("ip route del " + address + (address == "2001:db8::10" ? "/128" : "/32") + " dev lbd-vip"));
+    int looks = 0;
+    while (device_->is_whole() && looks < 3) looks++;
+    EXPECT_LT(looks, 3) << address;
+    EXPECT_TRUE(device_->announce(wanted).empty());
+    EXPECT_TRUE(has_route(address)) << address;
+  }
+  ASSERT_TRUE(run("ip route add default dev lo && ip link set lbd-vip down && ip link set lbd-vip up"));
+  EXPECT_FALSE(has_route("192.0.2.10"));
+  EXPECT_FALSE(device_->is_whole()) << "though a default route has the address";
+  EXPECT_TRUE(device_->announce({four_, six_}).empty());
+  EXPECT_TRUE(has_route("192.0.2.10"));
+  ASSERT_TRUE(run("ip address add 192.0.2.10/32 dev lo"));
+  EXPECT_TRUE(device_->is_whole()) << "the host's own address hides ours, which is there";
+}
+
 TEST_F(VipDeviceTest, ASecondOneInTheNamespaceIsTold) {
   ASSERT_TRUE(device_->announce({four_}).empty());
   const auto second = open_vip_device(io_, {.path = dir_ / "other.sock", .socket = "", .wanted = false});
