@@ -146,3 +146,46 @@ def ways(lab):
             name = str(ipaddress.ip_address(route["dst"]))
             table.setdefault(name, set()).update(nodes[hop["gateway"]] for hop in hops)
     return table
+
+
+KEEPALIVED_NODE = """
+global_defs {{
+  router_id {name}
+  script_user root
+  enable_script_security
+  vrrp_garp_master_refresh 5
+}}
+vrrp_script announced {{
+  script "{script}"
+  interval 1
+  fall 1
+  rise 1
+}}
+vrrp_instance vips {{
+  state BACKUP
+  interface lan
+  virtual_router_id 20
+  priority {priority}
+  advert_int 0.2
+  unicast_src_ip {own}
+  unicast_peer {{ {peer} }}
+  virtual_ipaddress {{ {vip}/32 dev lan }}
+  track_script {{ announced }}
+}}
+"""
+LAN = {"lbd": "10.1.0.2", "lbd2": "10.1.0.3"}
+
+
+class Keepalived(Process):
+    """VRRP on the nodes' common segment: the node has the VIP as long as lbd announces it there."""
+
+    def __init__(self, lab, vip, priority):
+        folder = lab.dir / "vrrp"
+        folder.mkdir(exist_ok=True)
+        script = folder / "announced"
+        script.write_text(f'#!/bin/sh\ntest -n "$(ip route show {vip}/32 proto 201)"\n')
+        script.chmod(0o755)
+        config = folder / "keepalived.conf"
+        peer = next(address for name, address in LAN.items() if name != lab.node)
+        config.write_text(KEEPALIVED_NODE.format(name=lab.node, script=script, priority=priority, own=LAN[lab.node], peer=peer, vip=vip))
+        super().__init__(lab, lab.node, "keepalived", "--dont-fork", "--log-console", "--vrrp", "-f", config, "-p", folder / "pid", "-r", folder / "vrrp.pid")

@@ -1,5 +1,6 @@
 """Announced VIPs: what a router's table does when a node withdraws, drains, stops or dies, and that connections through the other node go on."""
 
+import json
 import signal
 import subprocess
 import time
@@ -7,7 +8,7 @@ import time
 import pytest
 from fleet import Fleet
 from lab import wait_for
-from routing import Frr, bird_of_node, bird_of_router, ways
+from routing import Frr, Keepalived, bird_of_node, bird_of_router, ways
 from transfers import Transfers
 
 CONNECTIONS = 120
@@ -325,3 +326,41 @@ def test_frr_redistributes_the_same_routes(fleet):
                 frr[node.node].close()
             fleet.daemons[node.node] = bird_of_node(node)
     fleet.wait_ways({vip: BOTH for vip in ALL})
+
+
+def test_vrrp_moves_a_vip_of_one_segment_to_the_node_that_announces_it(fleet):
+    """No BGP: r finds the VIP by ARP on the segment of both nodes. lbd has the higher priority."""
+    vip = "192.0.2.20"
+    first, second = fleet.nodes
+    keepers = [Keepalived(node, vip, priority) for node, priority in ((first, 200), (second, 100))]
+    try:
+        first.run("r", "ip", "route", "replace", f"{vip}/32", "dev", "lan", "metric", 1)
+        macs = {json.loads(n.run(n.node, "ip", "-j", "link", "show", "lan").stdout)[0]["address"]: n.node for n in fleet.nodes}
+
+        def holder():
+            found = [n for n in json.loads(first.run("r", "ip", "-j", "neigh", "show", vip, "dev", "lan").stdout or "[]") if "lladdr" in n]
+            return macs.get(found[0]["lladdr"]) if found else None
+
+        def arrives_at(node):
+            with_first = node.totals()["forwarded"]
+            first.run("c1", "curl", "-sf", "-m", "2", f"http://{vip}/", check=False)
+            return holder() == node.node and node.totals()["forwarded"] > with_first
+
+        def serve_by(node):
+            wait_for(f"{node.node} has the VIP", lambda: arrives_at(node), PATIENCE_S)
+            assert first.connect("c1", f"http://{vip}/", 50) and all(r["status"] == 200 for r in first.connect("c1", f"http://{vip}/", 50))
+
+        serve_by(first)
+        first.lbctl("node", "drain")
+        serve_by(second)
+        first.lbctl("node", "ready")
+        serve_by(first)
+        first.stop_lbd(signal.SIGKILL)
+        serve_by(second)
+        first.start_lbd()
+        serve_by(first)
+    finally:
+        first.run("r", "ip", "route", "del", f"{vip}/32", "dev", "lan", "metric", 1, check=False)
+        for keeper in keepers:
+            keeper.close()
+            print(open(keeper.log.name).read()[-2000:])
