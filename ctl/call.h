@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ctl/announcer.h"
 #include "ctl/controller.h"
 #include "ctl/drift.h"
 #include "ctl/fields.h"
@@ -30,6 +31,7 @@ struct Node {
   std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
   std::vector<std::string> notes;  // what start-up had to say: a damaged state
   EventRing* events = nullptr;     // null: none are kept
+  Announcer* announcer = nullptr;  // null: nobody announces
 };
 
 struct Call {
@@ -70,5 +72,6 @@ std::span<const Method> engine_methods();
 std::span<const Method> table_methods();
 std::span<const Method> flow_methods();
 std::span<const Method> events_methods();
+std::span<const Method> node_methods();
 
 }  // namespace lb::ctl

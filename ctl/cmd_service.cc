@@ -1,4 +1,4 @@
-// lbctl service list|show|add|set|apply|remove
+// lbctl service list|show|add|set|apply|remove|withdraw|announce
 #include <charconv>
 
 #include <fmt/format.h>
@@ -16,7 +16,7 @@ using nlohmann::json;
 struct ServiceArgs {
   std::string name;
   std::vector<std::string> listen;
-  std::string pool, forward, schedule, source_prefix, on_no_listener, file;
+  std::string pool, forward, schedule, source_prefix, on_no_listener, file, announce, expires;
   std::optional<uint32_t> table_size;
 };
 
@@ -40,6 +40,7 @@ net::Result<json> read_service(const ServiceArgs& args) {
   if (!args.schedule.empty()) service["schedule"] = args.schedule;
   if (args.table_size) service["table_size"] = *args.table_size;
   if (!args.on_no_listener.empty()) service["on_no_listener"] = args.on_no_listener;
+  if (!args.announce.empty()) service["announce"] = args.announce;
   if (args.source_prefix.empty()) return service;
   auto prefix = read_prefix(args.source_prefix);
   if (!prefix) return prefix.error();
@@ -63,6 +64,9 @@ void add_options(CLI::App& verb, ServiceArgs& args, bool required) {
   verb.add_option("--on-no-listener", args.on_no_listener,
                   "What other ports of its addresses get: auto (default), drop, reject or punt")
       ->type_name("WORD");
+  verb.add_option("--announce", args.announce,
+                  "on: its addresses have a host route while it takes new flows, for routing daemons; off (default)")
+      ->type_name("WORD");
 }
 
 int add(Session& session, const ServiceArgs& args) {
@@ -77,8 +81,8 @@ int set(Session& session, const ServiceArgs& args) {
   if (!service) return session.usage(service.error().message);
   if (service->empty()) {
     return session.usage(
-        "nothing to set: give --listen, --pool, --forward, --schedule, --table-size, --source-prefix or "
-        "--on-no-listener");
+        "nothing to set: give --listen, --pool, --forward, --schedule, --table-size, --source-prefix, "
+        "--on-no-listener or --announce");
   }
   return session.change("service.set", {{"name", args.name}, {"set", *service}});
 }
@@ -117,6 +121,16 @@ int apply_services(Session& session, const ServiceArgs& args) {
                                           {"file", is_stdin || none ? args.file : path.string()}});
 }
 
+int withdraw(Session& session, const ServiceArgs& args) {
+  json params = {{"name", args.name}};
+  if (!args.expires.empty()) {
+    auto expires = read_duration("--expires", args.expires);
+    if (!expires) return session.usage(expires.error().message);
+    params["expires_s"] = *expires;
+  }
+  return session.change("service.withdraw", std::move(params));
+}
+
 }  // namespace
 
 void add_service_commands(CLI::App& app, Session& session) {
@@ -141,6 +155,13 @@ void add_service_commands(CLI::App& app, Session& session) {
       ->type_name("FILE");
   named(add_verb(noun, "remove", "Remove a service", session, [&session, args] {
     return session.change("service.remove", {{"name", args->name}});
+  }));
+  CLI::App& withdrawing = add_verb(noun, "withdraw", "Announce its addresses no more; packets that come are forwarded",
+                                   session, [&session, args] { return withdraw(session, *args); });
+  named(withdrawing);
+  withdrawing.add_option("--expires", args->expires, "Announced again after that: 30s, 5m, 1h, 2d")->type_name("TIME");
+  named(add_verb(noun, "announce", "Ends a withdrawal", session, [&session, args] {
+    return session.change("service.announce", {{"name", args->name}});
   }));
 }
 

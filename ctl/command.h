@@ -114,5 +114,6 @@ void add_events_command(CLI::App& app, Session& session);
 void add_flow_commands(CLI::App& app, Session& session);
 void add_table_commands(CLI::App& app, Session& session);
 void add_stats_commands(CLI::App& app, Session& session);
+void add_node_commands(CLI::App& app, Session& session);
 
 }  // namespace lb::ctl

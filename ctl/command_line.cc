@@ -21,18 +21,8 @@ using nlohmann::json;
 
 // What later versions bring: said by name instead of "no such command".
 constexpr std::string_view kLaterCommands[] = {
-    "service test",
-    "service announce",
-    "service withdraw",
-    "backend health",
-    "backend test",
-    "backend maintenance",
-    "backend script",
-    "table show",
-    "node",
-    "top",
-    "capture",
-    "doctor",
+    "service test", "backend health", "backend test", "backend maintenance", "backend script", "table show",
+    "top",          "capture",        "doctor",
 };
 constexpr std::string_view kLaterOptions[] = {"--if-down"};
 
@@ -160,6 +150,7 @@ std::unique_ptr<CLI::App> make_command_line(Session& session, const std::vector<
   add_table_commands(*app, session);
   add_flow_commands(*app, session);
   add_stats_commands(*app, session);
+  add_node_commands(*app, session);
   for (const AddCommands& add : more) add(*app, session);
   tidy_help(*app);
   app->callback([&session] {

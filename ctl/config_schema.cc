@@ -106,6 +106,12 @@ constexpr KeySchema kKeySchemas[] = {
     {"source-prefix", prefix, "With source-hash: bits of a client's IPv4 and IPv6 address that count"},
     {"on-no-listener", [] { return words_of(Choice::kNoListener); },
      "What packets to its addresses get when no service listens there"},
+    {"announce", [] { return words_of(Choice::kAnnounce); }, "Whether host routes tell routers of its addresses"},
+    {"shutdown-delay",
+     [] {
+       return Schema{{"type", "string"}, {"pattern", "^[0-9]+[smhd]$"}};
+     },
+     "How long lbd forwards after its addresses are withdrawn at its end"},
     {"backends", [] { return list_of(ref("backend")); }, "The servers"},
     {"address", [] { return ref("address"); }, "IPv4 or IPv6 address"},
     {"weight", [] { return whole(0, model::kMaxWeight); }, "Share of new flows; 0 takes none"},

@@ -160,6 +160,7 @@ void Controller::adopt(Compiled compiled) {
   if (snapshot_) tell_eligibility(*snapshot_, eligible_before, *compiled.snapshot, eligible_);
   snapshot_ = std::move(compiled.snapshot);
   source_.follow(addresses_of(config_, state_.overlay));
+  if (on_publication_) on_publication_();
 }
 
 void Controller::start_counters(model::IdTable& ids, const model::TrafficCounters& now) {

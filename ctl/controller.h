@@ -81,6 +81,9 @@ class Controller {
   net::Result<model::Config> former(uint64_t revision) const;
   const std::optional<Trial>& trial() const { return state_.trial; }
   const History& history() const { return store_.history(); }
+  // The same for overrides of what is announced: overlay is ours with them, lines say so.
+  net::Result<ChangeResult> use_overrides(model::Overlay overlay, std::vector<std::string> lines,
+                                          const ChangeOptions& options);
   // The kernel's routes or neighbours changed: compiles and publishes when that changes a next hop.
   void topology_changed();
   // Once a second: overrides that expire, leaving backends whose time is over or that have no flow any more, ids that
@@ -99,6 +102,8 @@ class Controller {
   const std::vector<size_t>& eligible() const { return eligible_; }
   model::Engine& engine() { return engine_; }
   TopologySource& topology_source() const { return source_; }
+  // told: after each publication, when everything here tells of it.
+  void on_publication(std::function<void()> told) { on_publication_ = std::move(told); }
   void set_clock(std::function<int64_t()> clock) { clock_ = std::move(clock); }  // seconds since 1970-01-01 UTC
   int64_t now() const { return clock_(); }
   // Traffic since a service or backend got its id.
@@ -156,6 +161,7 @@ class Controller {
   uint64_t last_generation_ = 0;
   model::TrafficCounters base_;  // by id: what the former owner of the id had
   std::function<int64_t()> clock_;
+  std::function<void()> on_publication_;
   int64_t next_sweep_ = 0, next_tidy_ = 0, next_try_ = 0;
   // A forecast that is to be compared with what came of it.
   struct Grade {

@@ -62,6 +62,11 @@ net::Result<ChangeResult> Controller::make_ready(const std::vector<model::Backen
   return commit(config_, std::move(overlay), options, {.lines = std::move(lines)});
 }
 
+net::Result<ChangeResult> Controller::use_overrides(model::Overlay overlay, std::vector<std::string> lines,
+                                                    const ChangeOptions& options) {
+  return commit(config_, std::move(overlay), options, {.lines = std::move(lines)});
+}
+
 void Controller::tick() {
   const int64_t at = now();
   if (model::FlowTables* flows = engine_.flows(); flows != nullptr && at >= next_tidy_) {

@@ -8,6 +8,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
 
+#include "ctl/announcer.h"
 #include "ctl/controller.h"
 #include "ctl/dispatcher.h"
 #include "ctl/drift.h"
@@ -20,6 +21,7 @@
 #include "ctl/socket_claim.h"
 #include "ctl/source_files.h"
 #include "ctl/state_store.h"
+#include "ctl/vip_device.h"
 #include "dataplane/model/config_text.h"
 
 namespace lb::ctl {
@@ -114,12 +116,18 @@ class Loop {
     Node node{controller, drift, std::chrono::system_clock::now(), prepared_.notes, &prepared_.events};
     const std::string& why = drift.check(controller.config(), controller.revision());
     if (!why.empty()) log(LogLevel::kWarning, "drift", {{"file", drift.path()}, {"why", why}});
+    const auto device = open_vip_device(io_, holding());
+    Announcer announcer(controller, *device);
+    node.announcer = &announcer;
     Dispatcher dispatcher(node);
     Server server(io_, prepared_.socket.release_listener(), dispatcher);
     server.start();
     if (auto kept = engine_.keep(); !kept) return kept;
-    wait_for_signal(controller);
-    wait_for_tick(controller);
+    // Who is announced gets packets: from here on they are forwarded.
+    announcer.update();
+    controller.on_publication([&announcer] { announcer.update(); });
+    wait_for_signal(controller, announcer);
+    wait_for_tick(controller, announcer);
     log(LogLevel::kInfo, "ready", {{"socket", prepared_.what_runs.daemon.socket}, {"pid", getpid()}});
     io_.run();
     log(LogLevel::kInfo, "stopped");
@@ -127,25 +135,45 @@ class Loop {
   }
 
  private:
-  void wait_for_signal(Controller& controller) {
-    signals_.async_wait([this, &controller](const boost::system::error_code& error, int signal) {
+  void wait_for_signal(Controller& controller, Announcer& announcer) {
+    signals_.async_wait([this, &controller, &announcer](const boost::system::error_code& error, int signal) {
       if (error) return;
-      if (signal != SIGHUP) {
-        log(LogLevel::kInfo, "stopping", {{"signal", signal}});
-        io_.stop();
-        return;
-      }
-      reload(controller, prepared_.config_path);
-      wait_for_signal(controller);
+      if (signal == SIGHUP)
+        reload(controller, prepared_.config_path);
+      else
+        stop(announcer, signal);
+      wait_for_signal(controller, announcer);
     });
   }
 
-  void wait_for_tick(Controller& controller) {
+  // Routers need a moment to learn that packets shall go elsewhere; until then they are forwarded. Where nothing was
+  // announced nobody learns anything; a second signal means at once.
+  void stop(Announcer& announcer, int signal) {
+    const bool again = announcer.is_stopping();
+    const uint32_t delay = announcer.withdraw_all() && !again ? prepared_.what_runs.daemon.shutdown_delay_s : 0;
+    log(LogLevel::kInfo, "stopping", {{"signal", signal}, {"after_s", delay}});
+    if (delay == 0) return io_.stop();
+    end_.expires_after(std::chrono::seconds(delay));
+    end_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) io_.stop();
+    });
+  }
+
+  // Where the holder of announcements is to be found, and whether this engine wants one.
+  VipHolding holding() const {
+    const std::string& socket = prepared_.what_runs.daemon.socket;
+    return {.path = socket.substr(0, socket.rfind('/') + 1) + "vip.sock",
+            .socket = socket,
+            .wanted = prepared_.what_runs.daemon.engine == "xdp"};
+  }
+
+  void wait_for_tick(Controller& controller, Announcer& announcer) {
     ticks_.expires_after(std::chrono::seconds(1));
-    ticks_.async_wait([this, &controller](const boost::system::error_code& error) {
+    ticks_.async_wait([this, &controller, &announcer](const boost::system::error_code& error) {
       if (error) return;
       controller.tick();
-      wait_for_tick(controller);
+      announcer.tick();
+      wait_for_tick(controller, announcer);
     });
   }
 
@@ -153,7 +181,7 @@ class Loop {
   model::Engine& engine_;
   asio::io_context io_{1};
   asio::signal_set signals_;
-  asio::steady_timer ticks_{io_};
+  asio::steady_timer ticks_{io_}, end_{io_};
 };
 
 }  // namespace

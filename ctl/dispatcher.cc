@@ -41,7 +41,7 @@ Reply error_reply(const Json& id, int rpc_code, const net::Error& error, const s
 const Method* find_method(std::string_view name) {
   for (auto family : {service_methods(), pool_methods(), backend_methods(), config_methods(), history_methods(),
                       show_methods(), explain_methods(), stats_methods(), port_methods(), engine_methods(),
-                      table_methods(), flow_methods(), events_methods()}) {
+                      table_methods(), flow_methods(), events_methods(), node_methods()}) {
     for (const Method& m : family) {
       if (m.name == name) return &m;
     }

@@ -12,8 +12,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr uint64_t kMaxExpiry = 366ull * 86400;  // seconds
-
 // Those that are in no pool any more fit by name alone; they have no labels.
 std::vector<const model::BackendState*> select_leaving(const model::Snapshot& snapshot, const Selector& selector) {
   std::vector<const model::BackendState*> found;
@@ -133,14 +131,11 @@ net::Result<std::vector<model::BackendName>> names_of(Call& call, const Selector
 net::Result<Json> drain(Call& call) {
   const Selector selector = read_required(call);
   const bool all = call.params.flag("all");
-  const auto expires = call.params.number("expires_s", kMaxExpiry);
-  if (expires == uint64_t{0}) call.params.fail("expires_s", {net::Code::kInvalid, "must be at least a second"});
+  const auto seconds = read_expiry(call);
   const ChangeOptions options = read_options(call);
   if (auto fault = call.fault()) return *fault;
   auto names = names_of(call, selector, all);
   if (!names) return std::move(names).error();
-  std::optional<int64_t> seconds;
-  if (expires) seconds = static_cast<int64_t>(*expires);
   auto result = call.control().drain(*names, seconds, options);
   if (!result) return std::move(result).error();
   return change_json(*result);

@@ -9,6 +9,7 @@
 
 #include "ctl/call.h"
 #include "ctl/event_ring.h"
+#include "ctl/json_announce.h"
 #include "ctl/json_change.h"
 #include "ctl/json_stats.h"
 #include "ctl/json_view.h"
@@ -62,7 +63,8 @@ void add_backend_problems(const Controller& control, const View& view, std::vect
 
 std::vector<std::string> find_problems(Call& call, const View& view,
                                        const std::vector<model::WorkerCounters>& workers) {
-  std::vector<std::string> problems = call.node.notes;
+  std::vector<std::string> problems = announce_problems(call.node);
+  problems.insert(problems.end(), call.node.notes.begin(), call.node.notes.end());
   Controller& control = call.control();
   if (const auto& trial = control.trial()) {
     problems.push_back(fmt::format(
@@ -123,6 +125,7 @@ net::Result<Json> summary(Call& call) {
   json["services"] = Json::array();
   for (const auto& [service_name, service] : control.config().services) {
     json["services"].push_back(view.service_row(service));
+    json["services"].back()["announcement"] = announcement_json(call.node, service);
   }
   return json;
 }

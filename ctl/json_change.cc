@@ -66,6 +66,14 @@ std::optional<model::NoListener> read_no_listener(Fields& fields) {
   return value;
 }
 
+std::optional<model::Announce> read_announce(Fields& fields) {
+  if (!fields.has("announce")) return std::nullopt;
+  const std::string text = fields.text("announce");
+  const auto value = model::parse_announce(text);
+  if (!value) fields.fail("announce", not_a("announce", text, "on, off", {}));
+  return value;
+}
+
 std::optional<std::pair<uint8_t, uint8_t>> read_prefix(Fields& fields) {
   const Json* value = fields.array("source_prefix", 2);
   if (value == nullptr) return std::nullopt;
@@ -109,6 +117,7 @@ model::SetService read_service_set(Fields& fields, std::string name) {
   set.schedule = read_schedule(fields);
   set.table_size = read_u32(fields, "table_size");
   set.on_no_listener = read_no_listener(fields);
+  set.announce = read_announce(fields);
   if (const auto prefix = read_prefix(fields)) {
     set.prefix4 = prefix->first;
     set.prefix6 = prefix->second;
@@ -130,6 +139,7 @@ model::Service read_service(Fields& fields) {
   service.prefix4 = set.prefix4.value_or(service.prefix4);
   service.prefix6 = set.prefix6.value_or(service.prefix6);
   service.on_no_listener = set.on_no_listener.value_or(service.on_no_listener);
+  service.announce = set.announce.value_or(service.announce);
   return service;
 }
 
@@ -163,6 +173,13 @@ std::vector<model::Backend> read_backends(Fields& fields, std::string_view key) 
     inner.finish();
   }
   return list;
+}
+
+std::optional<int64_t> read_expiry(Call& call) {
+  constexpr uint64_t kMaxExpiry = 366ull * 86400;  // seconds
+  const auto expires = call.params.number("expires_s", kMaxExpiry);
+  if (expires == uint64_t{0}) call.params.fail("expires_s", {net::Code::kInvalid, "must be at least a second"});
+  return expires ? std::optional(static_cast<int64_t>(*expires)) : std::nullopt;
 }
 
 ChangeOptions read_options(Call& call) {

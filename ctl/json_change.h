@@ -15,7 +15,8 @@ model::Backend read_backend(Fields& fields);                           // {name,
 model::SetBackend read_backend_set(Fields& fields);                    // pool and name are left empty
 std::vector<model::Backend> read_backends(Fields& fields, std::string_view key);
 
-ChangeOptions read_options(Call& call);  // dry_run, reason, expect_revision, allow_remove
+std::optional<int64_t> read_expiry(Call& call);  // expires_s, of an override
+ChangeOptions read_options(Call& call);          // dry_run, reason, expect_revision, allow_remove
 nlohmann::json change_json(const ChangeResult& result);
 nlohmann::json trial_json(const std::optional<Trial>& trial);  // {until, back_to}, or null
 

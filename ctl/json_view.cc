@@ -38,6 +38,14 @@ Json vlan_json(uint16_t vlan) {
   return vlan == 0 ? Json(nullptr) : Json(vlan);
 }
 
+Json override_json(const model::Override& o) {
+  return {{"uid", o.uid},
+          {"login_uid", o.login_uid},
+          {"reason", o.reason},
+          {"since", o.since},
+          {"expires", o.expires == 0 ? Json(nullptr) : Json(o.expires)}};
+}
+
 const std::string& why_not(const model::BackendState& state, model::Forward forward) {
   return forward == model::Forward::kDsr ? state.why_not_dsr : state.why_not_ipip;
 }
@@ -110,6 +118,7 @@ Json View::service(const model::Service& service) const {
   json["table_size"] = service.table_size;
   json["source_prefix"] = {service.prefix4, service.prefix6};
   json["on_no_listener"] = model::to_string(service.on_no_listener);
+  json["announce"] = model::to_string(service.announce);
   return json;
 }
 
@@ -180,14 +189,6 @@ void add_state(Json& json, const model::BackendState& s, const lb_traffic& t) {
   json["why"] = {{"ipip", s.why_not_ipip}, {"dsr", s.why_not_dsr}};
   json["packets"] = t.packets;
   json["bytes"] = t.bytes;
-}
-
-Json override_json(const model::Override& o) {
-  return {{"uid", o.uid},
-          {"login_uid", o.login_uid},
-          {"reason", o.reason},
-          {"since", o.since},
-          {"expires", o.expires == 0 ? Json(nullptr) : Json(o.expires)}};
 }
 
 }  // namespace

@@ -53,6 +53,7 @@ class View {
   std::map<std::string, std::vector<const model::Service*>> users_;
 };
 
+nlohmann::json override_json(const model::Override& by);
 nlohmann::json vlan_json(uint16_t vlan);  // null when untagged
 const std::string& why_not(const model::BackendState& state, model::Forward forward);
 

@@ -27,6 +27,7 @@ std::unique_ptr<Renderer> make_json_renderer(std::ostream& out);
 void view_summary(const nlohmann::json& result, Text& text);
 void view_services(const nlohmann::json& result, Text& text);
 void view_service(const nlohmann::json& result, Text& text);
+void view_node(const nlohmann::json& result, Text& text);
 void view_ports(const nlohmann::json& result, Text& text);
 void view_engine(const nlohmann::json& result, Text& text);
 void view_engine_detach(const nlohmann::json& result, Text& text);

@@ -1,6 +1,7 @@
 // Services, pools and backends for people.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
@@ -38,6 +39,36 @@ Eligibility eligibility(const json& backend) {
     e.yes = false;
   }
   return e;
+}
+
+// "yes", "no", "1/2" of its addresses; "-" without `announce: on`.
+Cell announced_cell(const json& service) {
+  const json& announcement = member(service, "announcement");
+  if (!announcement.is_object()) return {"-", Tone::kDim};
+  size_t announced = 0;
+  const json& vips = member(announcement, "vips");
+  for (const json& vip : vips) announced += flag_of(vip, "announced");
+  if (flag_of(announcement, "announced")) return {"yes", Tone::kGood};
+  return {announced == 0 ? "no" : fmt::format("{}/{}", announced, vips.size()), Tone::kBad};
+}
+
+// Its addresses that are not announced, and why.
+std::string announcement_text(const json& service) {
+  const json& announcement = member(service, "announcement");
+  if (!announcement.is_object()) return text_of(service, "announce");
+  std::vector<std::string> parts;
+  for (const json& vip : member(announcement, "vips")) {
+    const std::string why = text_of(vip, "why");
+    if (!flag_of(vip, "announced"))
+      parts.push_back(fmt::format("{} is not announced: {}", text_of(vip, "address"), why));
+  }
+  if (const json& by = member(announcement, "withdrawn"); by.is_object()) {
+    std::string text = fmt::format("withdrawn since {} by uid {}", utc(by, "since"), text_of(by, "uid"));
+    if (const std::string reason = text_of(by, "reason"); !reason.empty() && reason != "-") text += ": " + reason;
+    if (member(by, "expires").is_number()) text += ", until " + utc(by, "expires");
+    parts.push_back(std::move(text));
+  }
+  return parts.empty() ? "on, announced" : "on; " + join(parts, "; ");
 }
 
 std::string labels_of(const json& backend) {
@@ -113,12 +144,17 @@ void view_services(const json& result, Text& text) {
     text.line("no services; add one: lbctl service add NAME --listen ADDRESS:PORT/tcp --pool POOL");
     return;
   }
+  // Whoever announces nothing need not read of it.
+  const bool any = std::ranges::any_of(services, [](const json& s) { return member(s, "announcement").is_object(); });
   std::vector<std::vector<Cell>> rows;
   for (const json& s : services) {
     rows.push_back({text_cell(s, "name"), text_cell(s, "listen"), text_cell(s, "pool"), eligible_cell(s),
                     text_cell(s, "forward"), count_cell(s, "packets"), count_cell(s, "bytes")});
+    if (any) rows.back().insert(rows.back().begin() + 4, announced_cell(s));
   }
-  text.table({"service", "listen", "pool", "eligible", "forward", "packets", "bytes"}, rows);
+  std::vector<std::string> columns = {"service", "listen", "pool", "eligible", "forward", "packets", "bytes"};
+  if (any) columns.insert(columns.begin() + 4, "announced");
+  text.table(columns, rows);
 }
 
 void view_service(const json& s, Text& text) {
@@ -134,6 +170,7 @@ void view_service(const json& s, Text& text) {
       {"schedule", {by_source ? fmt::format("{} (IPv4 /{}, IPv6 /{})", schedule, prefix[0], prefix[1]) : schedule}},
       {"table size", {text_of(s, "table_size") + " slots"}},
       {"on no listener", {text_of(s, "on_no_listener")}},
+      {"announce", {announcement_text(s), announced_cell(s).tone == Tone::kBad ? Tone::kBad : Tone::kPlain}},
       {"digest",
        {as_configured ? text_of(s, "live") + ", as configured"
                       : text_of(s, "live") + ", configured " + text_of(s, "configured")}},

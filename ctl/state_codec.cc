@@ -19,16 +19,26 @@ net::Error damage(std::string what) {
   return {net::Code::kInvalid, std::move(what)};
 }
 
+Json override_record(const model::Override& o) {
+  return {{"uid", o.uid}, {"login_uid", o.login_uid}, {"reason", o.reason}, {"since", o.since}, {"expires", o.expires}};
+}
+
+// Throws Json::exception.
+model::Override read_override(const Json& json) {
+  return {.uid = json.at("uid").get<uint32_t>(),
+          .login_uid = json.at("login_uid").get<std::string>(),
+          .reason = json.at("reason").get<std::string>(),
+          .since = json.at("since").get<int64_t>(),
+          .expires = json.at("expires").get<int64_t>()};
+}
+
 Json overlay_json(const model::Overlay& overlay) {
   Json drained = Json::array(), leaving = Json::array(), former = Json::array();
   for (const auto& [name, o] : overlay.drained) {
-    drained.push_back({{"pool", name.pool},
-                       {"name", name.name},
-                       {"uid", o.uid},
-                       {"login_uid", o.login_uid},
-                       {"reason", o.reason},
-                       {"since", o.since},
-                       {"expires", o.expires}});
+    Json json = override_record(o);
+    json["pool"] = name.pool;
+    json["name"] = name.name;
+    drained.push_back(std::move(json));
   }
   for (const auto& [key, l] : overlay.leaving) {
     leaving.push_back({{"pool", key.pool},
@@ -40,18 +50,26 @@ Json overlay_json(const model::Overlay& overlay) {
   for (const auto& [service, f] : overlay.former_pools) {
     former.push_back({{"service", service}, {"pool", f.pool}, {"until", f.until}});
   }
-  return {{"drained", std::move(drained)}, {"leaving", std::move(leaving)}, {"former_pools", std::move(former)}};
+  Json withdrawn = Json::object();
+  for (const auto& [service, o] : overlay.withdrawn) withdrawn[service] = override_record(o);
+  return {{"drained", std::move(drained)},
+          {"leaving", std::move(leaving)},
+          {"former_pools", std::move(former)},
+          {"withdrawn", std::move(withdrawn)},
+          {"node_drain", overlay.node_drain ? override_record(*overlay.node_drain) : Json(nullptr)}};
+}
+
+// Throws Json::exception. Not there in states from before schema 3.
+void read_withdrawals(const Json& json, model::Overlay& overlay) {
+  if (const auto withdrawn = json.find("withdrawn"); withdrawn != json.end())
+    for (const auto& [service, o] : withdrawn->items()) overlay.withdrawn[service] = read_override(o);
+  if (const auto o = json.find("node_drain"); o != json.end() && !o->is_null()) overlay.node_drain = read_override(*o);
 }
 
 // Throws Json::exception like what it calls. RETURNS: false when an address is none.
 bool read_overlay(const Json& json, model::Overlay& overlay) {
   for (const Json& d : json.at("drained")) {
-    overlay.drained[{d.at("pool").get<std::string>(), d.at("name").get<std::string>()}] = {
-        .uid = d.at("uid").get<uint32_t>(),
-        .login_uid = d.at("login_uid").get<std::string>(),
-        .reason = d.at("reason").get<std::string>(),
-        .since = d.at("since").get<int64_t>(),
-        .expires = d.at("expires").get<int64_t>()};
+    overlay.drained[{d.at("pool").get<std::string>(), d.at("name").get<std::string>()}] = read_override(d);
   }
   for (const Json& l : json.at("leaving")) {
     const auto address = net::Address::parse(l.at("address").get<std::string>());
@@ -63,6 +81,7 @@ bool read_overlay(const Json& json, model::Overlay& overlay) {
     overlay.former_pools[f.at("service").get<std::string>()] = {f.at("pool").get<std::string>(),
                                                                 f.at("until").get<int64_t>()};
   }
+  read_withdrawals(json, overlay);
   return true;
 }
 

@@ -19,7 +19,8 @@
 
 namespace lb::ctl {
 
-inline constexpr uint32_t kStateSchema = 3;  // 1 had no overlay, 2 no login uid, files, restores and trial
+// 1 had no overlay; 2 no login uid, files, restores and trial, and nothing that is withdrawn.
+inline constexpr uint32_t kStateSchema = 3;
 
 // A revision that is undone unless it is confirmed.
 struct Trial {

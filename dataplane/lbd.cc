@@ -9,6 +9,7 @@
 
 #include "ctl/daemon.h"
 #include "ctl/log.h"
+#include "ctl/vip_holder.h"
 #include "dataplane/dpdk/dpdk_engine.h"
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/model/config_text.h"
@@ -104,12 +105,15 @@ int main(int argc, char** argv) {
   bool check = false;
   app.add_option("-c,--config", path, "configuration file")->capture_default_str();
   app.add_flag("--check", check, "check the configuration file and exit: 0 or 1");
+  std::string held;
+  app.add_option(lb::ctl::kHoldOption, held)->group("");  // not for people: see vip_holder.h
   app.set_version_flag("--version", "lbd " LBD_VERSION);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : kUsage;
   }
+  if (!held.empty()) return lb::ctl::hold_announcement(held, *lb::xdp::orphans());
   if (!check) return run(path);
   const auto config = read_config(path);
   return config ? 0 : refuse(config.error());

@@ -86,6 +86,7 @@ struct Apply {
     assign_if(s.prefix4, c.prefix4);
     assign_if(s.prefix6, c.prefix6);
     assign_if(s.on_no_listener, c.on_no_listener);
+    assign_if(s.announce, c.announce);
     canonicalize(s);
     return {};
   }

@@ -24,6 +24,7 @@ struct SetService {  // only what is set changes
   std::optional<uint32_t> table_size = {};
   std::optional<uint8_t> prefix4 = {}, prefix6 = {};
   std::optional<NoListener> on_no_listener = {};
+  std::optional<Announce> announce = {};
 };
 struct RemoveService {
   std::string name;

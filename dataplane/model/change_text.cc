@@ -67,8 +67,8 @@ struct InWords {
 
   std::string operator()(const AddService& c) const {
     const Service& s = c.service;
-    return fmt::format("+ service {}: {} to pool {}, {}, {}", s.name, listeners(s.listen), s.pool, to_string(s.forward),
-                       to_string(s.schedule));
+    return fmt::format("+ service {}: {} to pool {}, {}, {}{}", s.name, listeners(s.listen), s.pool,
+                       to_string(s.forward), to_string(s.schedule), s.announce == Announce::kOn ? ", announced" : "");
   }
   std::string operator()(const SetService& c) const {
     const Service* old = service_in(before, c.name);
@@ -84,6 +84,7 @@ struct InWords {
     f.add("source-prefix IPv4", c.prefix4, old, &Service::prefix4, number);
     f.add("source-prefix IPv6", c.prefix6, old, &Service::prefix6, number);
     f.add("on-no-listener", c.on_no_listener, old, &Service::on_no_listener, word);
+    f.add("announce", c.announce, old, &Service::announce, word);
     return fmt::format("~ service {}: {}", c.name, std::move(f).text());
   }
   std::string operator()(const RemoveService& c) const {

@@ -26,6 +26,8 @@ constexpr std::pair<NoListener, std::string_view> kNoListeners[] = {{NoListener:
                                                                     {NoListener::kReject, "reject"},
                                                                     {NoListener::kPunt, "punt"}};
 
+constexpr std::pair<Announce, std::string_view> kAnnounces[] = {{Announce::kOff, "off"}, {Announce::kOn, "on"}};
+
 template <class E>
 std::string_view name_of(Names<E> names, E value) noexcept {
   for (const auto& [v, name] : names)
@@ -70,6 +72,9 @@ std::string_view to_string(Schedule s) noexcept {
 std::string_view to_string(NoListener n) noexcept {
   return name_of<NoListener>(kNoListeners, n);
 }
+std::string_view to_string(Announce a) noexcept {
+  return name_of<Announce>(kAnnounces, a);
+}
 std::string_view to_string(Idle i) noexcept {
   return name_of<Idle>(kIdles, i);
 }
@@ -90,6 +95,9 @@ std::optional<Schedule> parse_schedule(std::string_view s) noexcept {
 }
 std::optional<NoListener> parse_no_listener(std::string_view s) noexcept {
   return value_of<NoListener>(kNoListeners, s);
+}
+std::optional<Announce> parse_announce(std::string_view s) noexcept {
+  return value_of<Announce>(kAnnounces, s);
 }
 std::optional<Idle> parse_idle(std::string_view s) noexcept {
   return value_of<Idle>(kIdles, s);

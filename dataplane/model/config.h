@@ -22,6 +22,8 @@ enum class Schedule : uint8_t { kMaglev = LB_SCHEDULE_MAGLEV, kSourceHash = LB_S
 // What a packet to a service's address gets when no listener wants it. kAuto: the kernel has it when the address is on
 // one of the host's interfaces, else it is dropped.
 enum class NoListener : uint8_t { kAuto, kDrop, kReject, kPunt };
+// Whether the host route of a service's addresses is given to routing daemons while the service can take new flows.
+enum class Announce : uint8_t { kOff, kOn };
 enum class Idle : uint8_t { kSleep, kPoll };
 enum class HugePages : uint8_t { kAuto, kOn, kOff };
 
@@ -33,6 +35,7 @@ inline constexpr uint32_t kDefaultFlows = 1048576;
 inline constexpr uint32_t kMinFlows = 1024;  // 0 apart
 inline constexpr uint32_t kMaxFlows = 268435456;
 inline constexpr uint32_t kMinOrphanAfter = 1, kMaxOrphanAfter = 604800;  // seconds; 0 (never) apart
+inline constexpr uint32_t kMaxShutdownDelay = 3600;                       // seconds
 inline constexpr uint16_t kMinMtu = LB_IPV6_LEAST_MTU;
 inline constexpr uint16_t kMaxMtu = 9000;
 inline constexpr uint32_t kMaxCore = 1023;  // CPU_SETSIZE - 1
@@ -65,6 +68,7 @@ struct Daemon {                 // read at start
   std::string hash_key_file = "/etc/lbd/hash-key";
   uint32_t hash_version = 1;
   uint32_t flows = kDefaultFlows;  // flow table capacity, whole node; 0: no tracking, hash only
+  uint32_t shutdown_delay_s = 10;  // from the withdrawal of announced addresses to the end, still forwarding
   std::vector<uint32_t> workers;   // CPU cores, one poll-mode worker each
   HugePages huge_pages = HugePages::kAuto;
   Idle idle = Idle::kSleep;
@@ -101,6 +105,7 @@ struct Service {
   uint8_t prefix4 = 32;                     // source-hash: source-prefix: [32, 64]
   uint8_t prefix6 = 64;
   NoListener on_no_listener = NoListener::kAuto;  // the same in all services of an address
+  Announce announce = Announce::kOff;
   friend bool operator==(const Service&, const Service&) = default;
 };
 
@@ -120,6 +125,7 @@ void canonicalize(Config& config);
 std::string_view to_string(Forward f) noexcept;     // "dsr", "ipip"
 std::string_view to_string(Schedule s) noexcept;    // "maglev", "source-hash"
 std::string_view to_string(NoListener n) noexcept;  // "auto", "drop", "reject", "punt"
+std::string_view to_string(Announce a) noexcept;    // "off", "on"
 std::string_view to_string(Idle i) noexcept;        // "sleep", "poll"
 std::string_view to_string(HugePages h) noexcept;   // "auto", "on", "off"
 std::string_view to_string(XdpMode m) noexcept;     // "native", "generic"
@@ -127,6 +133,7 @@ std::string orphan_after_text(uint32_t seconds);    // "60s", "never"
 std::optional<Forward> parse_forward(std::string_view s) noexcept;
 std::optional<Schedule> parse_schedule(std::string_view s) noexcept;
 std::optional<NoListener> parse_no_listener(std::string_view s) noexcept;
+std::optional<Announce> parse_announce(std::string_view s) noexcept;
 std::optional<Idle> parse_idle(std::string_view s) noexcept;
 std::optional<HugePages> parse_huge_pages(std::string_view s) noexcept;
 std::optional<XdpMode> parse_xdp_mode(std::string_view s) noexcept;

@@ -57,6 +57,8 @@ void print_daemon(const Daemon& d, std::string& out) {
   if (d.flows != built_in.flows) out += fmt::format("  flows: {}\n", d.flows);
   if (d.orphan_after_s != built_in.orphan_after_s)
     out += fmt::format("  orphan-after: {}\n", orphan_after_text(d.orphan_after_s));
+  if (d.shutdown_delay_s != built_in.shutdown_delay_s)
+    out += fmt::format("  shutdown-delay: {}s\n", d.shutdown_delay_s);
   if (!dpdk.empty()) out += "  dpdk:\n" + dpdk;
   if (!d.interfaces.empty()) out += "  xdp:\n    interfaces:\n";
   for (const XdpInterface& i : d.interfaces)
@@ -112,6 +114,7 @@ void print_service(const Service& s, std::string& out) {
     out += fmt::format("    source-prefix: [{}, {}]\n", s.prefix4, s.prefix6);
   if (s.on_no_listener != built_in.on_no_listener)
     out += fmt::format("    on-no-listener: {}\n", to_string(s.on_no_listener));
+  if (s.announce != built_in.announce) out += fmt::format("    announce: {}\n", to_string(s.announce));
 }
 
 std::string print_config(const Config& config) {

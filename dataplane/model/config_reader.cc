@@ -289,6 +289,7 @@ void ConfigReader::read_choosing(const Entry& e, Defaults& into) {
   if (e.key == "table-size") into.table_size = read_table_size(e);
   if (e.key == "source-prefix") into.prefix = read_prefix(e);
   if (e.key == "on-no-listener") into.on_no_listener = choice(e, Choice::kNoListener, parse_no_listener);
+  if (e.key == "announce") into.announce = choice(e, Choice::kAnnounce, parse_announce);
 }
 
 std::optional<uint32_t> ConfigReader::read_table_size(const Entry& e) {
@@ -313,7 +314,8 @@ std::optional<std::pair<uint8_t, uint8_t>> ConfigReader::read_prefix(const Entry
 }
 
 void ConfigReader::read_defaults(const Entry& section) {
-  if (!is_map(*section.value, section.path, "forward, schedule, table-size, source-prefix, on-no-listener")) return;
+  if (!is_map(*section.value, section.path, "forward, schedule, table-size, source-prefix, on-no-listener, announce"))
+    return;
   for (const Entry& e : entries(*section.value, section.path, Section::kDefaults)) read_choosing(e, defaults_);
 }
 

@@ -77,6 +77,7 @@ class ConfigReader {
     std::optional<uint32_t> table_size;
     std::optional<std::pair<uint8_t, uint8_t>> prefix;
     std::optional<NoListener> on_no_listener;
+    std::optional<Announce> announce;
   };
 
   void refuse(const YamlNode& node, const std::string& path, std::string message);
@@ -105,6 +106,7 @@ class ConfigReader {
   void read_xdp(const Entry& section);
   void read_interface(const YamlNode& node, const std::string& path);
   uint32_t read_orphan_after(const Entry& e);
+  uint32_t read_shutdown_delay(const Entry& e);
   void read_defaults(const Entry& section);
   void read_pools(const Entry& section);
   void read_backends(const Entry& e, Pool& pool);

@@ -18,6 +18,7 @@ void ConfigReader::read_daemon(const Entry& section) {
     if (e.key == "hash-version") d.hash_version = number(e, 0, UINT32_MAX).value_or(0);
     if (e.key == "flows") d.flows = number(e, 0, kMaxFlows).value_or(kDefaultFlows);
     if (e.key == "orphan-after") d.orphan_after_s = read_orphan_after(e);
+    if (e.key == "shutdown-delay") d.shutdown_delay_s = read_shutdown_delay(e);
     if (e.key == "dpdk") read_dpdk(e);
     if (e.key == "xdp") read_xdp(e);
   }
@@ -97,6 +98,21 @@ uint32_t ConfigReader::read_orphan_after(const Entry& e) {
            fmt::format("{} is out of range: it must be 1s to 7d, or `never` for programs that go on without lbd for "
                        "ever",
                        quote_text(*word)));
+  else
+    return static_cast<uint32_t>(*seconds);
+  return otherwise;
+}
+
+uint32_t ConfigReader::read_shutdown_delay(const Entry& e) {
+  const uint32_t otherwise = Daemon().shutdown_delay_s;
+  const auto word = text(e);
+  if (!word) return otherwise;
+  const auto seconds = parse_duration(*word);
+  if (!seconds)
+    refuse(*e.value, e.path,
+           fmt::format("{} must be a time with its unit, such as 10s or 1m; 0s: none", quote_text(*word)));
+  else if (*seconds > kMaxShutdownDelay)
+    refuse(*e.value, e.path, fmt::format("{} is out of range: it must be 0s to 1h", quote_text(*word)));
   else
     return static_cast<uint32_t>(*seconds);
   return otherwise;

@@ -158,6 +158,7 @@ void ConfigReader::fill_in(Service& service, const Defaults& own, const std::str
   service.schedule = own.schedule.value_or(defaults_.schedule.value_or(service.schedule));
   service.table_size = own.table_size.value_or(defaults_.table_size.value_or(service.table_size));
   service.on_no_listener = own.on_no_listener.value_or(defaults_.on_no_listener.value_or(service.on_no_listener));
+  service.announce = own.announce.value_or(defaults_.announce.value_or(service.announce));
   const auto built_in = std::pair(service.prefix4, service.prefix6);
   std::tie(service.prefix4, service.prefix6) = own.prefix.value_or(defaults_.prefix.value_or(built_in));
 }

@@ -24,7 +24,8 @@ SetService set_service(const Service& from, const Service& to) {
           .table_size = if_changed(from.table_size, to.table_size),
           .prefix4 = if_changed(from.prefix4, to.prefix4),
           .prefix6 = if_changed(from.prefix6, to.prefix6),
-          .on_no_listener = if_changed(from.on_no_listener, to.on_no_listener)};
+          .on_no_listener = if_changed(from.on_no_listener, to.on_no_listener),
+          .announce = if_changed(from.announce, to.announce)};
 }
 
 // Backends of a pool that stays: first what goes, so that an address is free before somebody else takes it.
@@ -98,6 +99,7 @@ std::vector<std::string> needs_restart(const Daemon& from, const Daemon& to) {
   tell("hash-version", from.hash_version, to.hash_version);
   tell("flows", from.flows, to.flows);
   tell("orphan-after", orphan_after_text(from.orphan_after_s), orphan_after_text(to.orphan_after_s));
+  tell("shutdown-delay", fmt::format("{}s", from.shutdown_delay_s), fmt::format("{}s", to.shutdown_delay_s));
   tell("dpdk.workers", from.workers, to.workers);
   tell("dpdk.huge-pages", to_string(from.huge_pages), to_string(to.huge_pages));
   tell("dpdk.idle", to_string(from.idle), to_string(to.idle));

@@ -153,6 +153,14 @@ constexpr ForeignWord kForeignKeys[] = {
     {"worker_connections", "flows", "nginx"},
     {"users", "access", ""},
     {"vrrp_instance", "announce", "keepalived"},
+    {"advertise", "announce", ""},
+    {"advertise-vip", "announce", ""},
+    {"bgp", "announce", ""},
+    {"route-health-injection", "announce", ""},
+    {"rhi", "announce", ""},
+    {"graceful-shutdown", "shutdown-delay", ""},
+    {"shutdown-timeout", "shutdown-delay", ""},
+    {"hard-stop-after", "shutdown-delay", "HAProxy"},
 };
 constexpr ForeignWord kForeignForward[] = {
     {"dr", "dsr", "keepalived"},
@@ -245,6 +253,17 @@ constexpr ForeignWord kForeignXdpMode[] = {
     {"skb", "generic", ""},
     {"xdpgeneric", "generic", ""},
 };
+constexpr ForeignWord kForeignAnnounce[] = {
+    {"true", "on", ""},
+    {"yes", "on", ""},
+    {"enable", "on", ""},
+    {"enabled", "on", ""},
+    {"false", "off", ""},
+    {"no", "off", ""},
+    {"disable", "off", ""},
+    {"disabled", "off", ""},
+    {"never", "off", ""},
+};
 // clang-format on
 
 }  // namespace
@@ -267,6 +286,8 @@ std::span<const ForeignWord> foreign_words(Choice choice) noexcept {
       return kForeignHugePages;
     case Choice::kXdpMode:
       return kForeignXdpMode;
+    case Choice::kAnnounce:
+      return kForeignAnnounce;
   }
   return {};
 }

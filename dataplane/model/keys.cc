@@ -17,25 +17,25 @@ using std::string_view;
 constexpr string_view kTopKeys[] = {"version", "include", "daemon", "defaults", "pools", "services"};
 constexpr string_view kTopLater[] = {"checks"};
 constexpr string_view kIncludedKeys[] = {"version", "pools", "services"};
-constexpr string_view kDaemonKeys[] = {"engine",       "socket", "state-dir", "hash-key-file", "hash-version", "flows",
-                                       "orphan-after", "dpdk",   "xdp"};
-constexpr string_view kDaemonLater[] = {"metrics", "access", "shutdown-delay", "start-wait"};
+constexpr string_view kDaemonKeys[] = {"engine", "socket",       "state-dir",      "hash-key-file", "hash-version",
+                                       "flows",  "orphan-after", "shutdown-delay", "dpdk",          "xdp"};
+constexpr string_view kDaemonLater[] = {"metrics", "access", "start-wait"};
 constexpr string_view kDpdkKeys[] = {"workers", "huge-pages", "idle", "ports"};
 constexpr string_view kPortKeys[] = {"name", "device", "mtu"};
 constexpr string_view kXdpKeys[] = {"interfaces"};
 constexpr string_view kInterfaceKeys[] = {"name", "mode"};
-constexpr string_view kDefaultsKeys[] = {"forward", "schedule", "table-size", "source-prefix", "on-no-listener"};
-constexpr string_view kDefaultsLater[] = {"check",   "slow-start",    "leave-after",     "down-grace",
-                                          "on-down", "on-empty",      "panic-threshold", "min-eligible",
-                                          "sticky",  "tunnel-source", "announce"};
+constexpr string_view kDefaultsKeys[] = {"forward",       "schedule",       "table-size",
+                                         "source-prefix", "on-no-listener", "announce"};
+constexpr string_view kDefaultsLater[] = {"check",    "slow-start",      "leave-after",  "down-grace", "on-down",
+                                          "on-empty", "panic-threshold", "min-eligible", "sticky",     "tunnel-source"};
 constexpr string_view kPoolKeys[] = {"backends"};
 constexpr string_view kPoolLater[] = {"check",   "slow-start", "leave-after",     "down-grace",
                                       "on-down", "on-empty",   "panic-threshold", "min-eligible"};
 constexpr string_view kBackendKeys[] = {"name", "address", "weight", "labels"};
 constexpr string_view kBackendLater[] = {"backup"};
-constexpr string_view kServiceKeys[] = {"listen",     "pool",          "forward",       "schedule",
-                                        "table-size", "source-prefix", "on-no-listener"};
-constexpr string_view kServiceLater[] = {"sticky", "tunnel-source", "announce"};
+constexpr string_view kServiceKeys[] = {"listen",     "pool",          "forward",        "schedule",
+                                        "table-size", "source-prefix", "on-no-listener", "announce"};
+constexpr string_view kServiceLater[] = {"sticky", "tunnel-source"};
 
 struct SectionWords {
   Section section;
@@ -65,6 +65,7 @@ constexpr string_view kIdleWords[] = {"sleep", "poll"};
 constexpr string_view kHugePagesWords[] = {"auto", "on", "off"};
 constexpr string_view kXdpModeWords[] = {"native", "generic"};
 
+constexpr string_view kAnnounceWords[] = {"on", "off"};
 struct ChoiceWords {
   Choice choice;
   string_view key;
@@ -77,6 +78,7 @@ constexpr ChoiceWords kChoices[] = {
     {Choice::kIdle, "idle", kIdleWords, {}},
     {Choice::kHugePages, "huge-pages", kHugePagesWords, {}},
     {Choice::kXdpMode, "mode", kXdpModeWords, {}},
+    {Choice::kAnnounce, "announce", kAnnounceWords, {}},
 };
 
 const SectionWords& words_of(Section section) noexcept {

@@ -30,7 +30,7 @@ std::span<const std::string_view> known_keys(Section section) noexcept;
 std::string refuse_key(Section section, std::string_view key);
 
 // A setting whose value is one of some words.
-enum class Choice : uint8_t { kForward, kSchedule, kNoListener, kIdle, kHugePages, kXdpMode };
+enum class Choice : uint8_t { kForward, kSchedule, kNoListener, kIdle, kHugePages, kXdpMode, kAnnounce };
 
 std::span<const std::string_view> known_words(Choice choice) noexcept;
 

@@ -46,6 +46,10 @@ void remember_former_pools(Overlay& overlay, const Config& from, const Config& t
   }
 }
 
+bool is_over(const Override& by, int64_t now) {
+  return by.expires != 0 && by.expires <= now;
+}
+
 void add_text(lb_sip& sip, std::string_view text) {
   lb_sip_word(&sip, text.size());
   for (size_t at = 0; at < text.size(); at += 8) {
@@ -66,14 +70,24 @@ Overlay carry(Overlay overlay, const Config& from, const Config& to, int64_t now
   std::set<BackendName> names;
   for (const BackendKey& key : after) names.insert({key.pool, key.name});
   std::erase_if(overlay.drained, [&](const auto& entry) { return !names.contains(entry.first); });
+  std::erase_if(overlay.withdrawn, [&](const auto& entry) { return !to.services.contains(entry.first); });
   forget_what_nobody_uses(overlay, to);
   return overlay;
 }
 
 std::vector<std::string> expire(Overlay& overlay, const Config& config, int64_t now) {
   std::vector<std::string> said;
+  if (overlay.node_drain && is_over(*overlay.node_drain, now)) {
+    said.emplace_back("the drain of the node expired: its services are announced again");
+    overlay.node_drain.reset();
+  }
+  std::erase_if(overlay.withdrawn, [&](const auto& entry) {
+    if (!is_over(entry.second, now)) return false;
+    said.push_back(fmt::format("the withdrawal of service {} expired: it is announced again", entry.first));
+    return true;
+  });
   std::erase_if(overlay.drained, [&](const auto& entry) {
-    if (entry.second.expires == 0 || entry.second.expires > now) return false;
+    if (!is_over(entry.second, now)) return false;
     said.push_back(fmt::format("the drain of {} expired: it takes new flows again", entry.first.text()));
     return true;
   });

@@ -1,11 +1,12 @@
-// What stands beside the configuration and outlives a change of it: who is drained, who is leaving, which pool a
-// service used before. Durable with the revision, never printed in `config show`. Times are seconds since 1970-01-01
-// UTC, so that they mean the same after a restart.
+// What stands beside the configuration and outlives a change of it: who is drained or withdrawn, who is leaving, which
+// pool a service used before. Durable with the revision, never printed in `config show`. Times are seconds since
+// 1970-01-01 UTC, so that they mean the same after a restart.
 #pragma once
 
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -30,7 +31,8 @@ struct BackendName {
   friend auto operator<=>(const BackendName&, const BackendName&) = default;
 };
 
-// Drain: no new flows, keeps what it has. An operator's, until it is taken back or expires.
+// Drain of a backend: no new flows, keeps what it has. Withdrawal of a service, drain of the node: addresses are not
+// announced, packets that come are forwarded. An operator's, until it is taken back or expires.
 struct Override {
   uint32_t uid = 0;
   std::string login_uid, reason;
@@ -55,7 +57,11 @@ struct Overlay {
   std::map<BackendName, Override> drained;
   std::map<BackendKey, Leaving> leaving;
   std::map<std::string, FormerPool> former_pools;  // by service
-  bool empty() const { return drained.empty() && leaving.empty() && former_pools.empty(); }
+  std::map<std::string, Override> withdrawn;       // by service
+  std::optional<Override> node_drain;
+  bool empty() const {
+    return drained.empty() && leaving.empty() && former_pools.empty() && withdrawn.empty() && !node_drain;
+  }
   friend bool operator==(const Overlay&, const Overlay&) = default;
 };
 

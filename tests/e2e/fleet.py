@@ -20,7 +20,9 @@ def live(node):
 class Fleet:
     """A with statement takes it down, whatever became of it."""
 
-    def __init__(self, name):
+    def __init__(self, name, edit=lambda text: text):
+        """edit: what is made of each node's configuration."""
+        self.edit = edit
         self.nodes = [FlowLab(name, "dpdk"), FlowLab(name, "xdp-native", "lbd2")]
         self.servers = None
 
@@ -28,7 +30,7 @@ class Fleet:
         try:
             self.nodes[0].up("--fleet")
             for node in self.nodes:
-                node.config.write_text(with_transfer_port(node.config.read_text()))
+                node.config.write_text(self.edit(with_transfer_port(node.config.read_text())))
                 node.start_lbd()
             for node in self.nodes:
                 self.wait_resolved(node)

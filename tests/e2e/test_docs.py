@@ -123,7 +123,12 @@ LEAVES = {
     "pool list": ["pool", "list"],
     "pool show": ["pool", "show", "two"],
     "service add": ["service", "add", "web2", "--listen", "192.0.2.11:80/tcp", "--pool", "two"],
-    "service set": ["service", "set", "web2", "--schedule", "source-hash"],
+    "service set": ["service", "set", "web2", "--schedule", "source-hash", "--announce", "on"],
+    "service withdraw": ["service", "withdraw", "web2", "--expires", "1h"],
+    "service announce": ["service", "announce", "web2"],
+    "node drain": ["node", "drain", "--expires", "1h"],
+    "node status": ["node", "status"],
+    "node ready": ["node", "ready"],
     "backend add": ["backend", "add", "two/x2", "203.0.113.12", "--weight", "50"],
     "backend list": ["backend", "list"],
     "backend show": ["backend", "show", "two/x2"],
@@ -198,7 +203,7 @@ def test_every_command_of_lbctl_help_works_in_text_and_json(namespace, tmp_path)
     script = [PRELUDE, START, "lbctl >/dev/null", "lbctl --json | $PYTHON -m json.tool >/dev/null"]
     for name, words in LEAVES.items():
         line = subprocess.list2cmdline(words)
-        changes = name.split()[-1] in ("add", "set", "remove", "apply", "attach", "detach", "drain", "ready", "flush", "rollback", "confirm")
+        changes = name.split()[-1] in ("add", "set", "remove", "apply", "attach", "detach", "drain", "ready", "flush", "rollback", "confirm", "withdraw", "announce")
         script.append(f"echo '+ {name}'; lbctl {'' if changes else '--json'} {line} >/run/out")
         if name == "events":  # a line each
             script.append("while read -r line; do $PYTHON -m json.tool <<<\"$line\" >/dev/null; done </run/out; [ -s /run/out ]")

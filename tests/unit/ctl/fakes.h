@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "ctl/announcer.h"
 #include "ctl/file_ops.h"
 #include "ctl/topology_source.h"
 #include "dataplane/model/config_text.h"
@@ -212,6 +213,32 @@ class FakeTopology : public TopologySource {
   std::set<net::Address> own, followed;
   std::function<void()> change;
   std::vector<std::string> sentences;
+};
+
+class FakeVipDevice : public VipDevice {
+ public:
+  std::map<net::Address, std::string> announce(const std::set<net::Address>& wanted) override {
+    calls++;
+    std::map<net::Address, std::string> failed = refusals;
+    std::erase_if(failed,
+                  [&](const auto& entry) { return wanted.contains(entry.first) == routes.contains(entry.first); });
+    for (auto it = routes.begin(); it != routes.end();)
+      it = wanted.contains(*it) || failed.contains(*it) ? std::next(it) : routes.erase(it);
+    for (const net::Address& a : wanted)
+      if (!failed.contains(a)) routes.insert(a);
+    return failed;
+  }
+  void close() override {
+    closed++;
+    routes.clear();
+  }
+  bool is_whole() override { return whole; }
+  uint64_t dropped() const override { return 5; }
+
+  std::set<net::Address> routes;
+  std::map<net::Address, std::string> refusals;  // of what would change
+  int calls = 0, closed = 0;
+  bool whole = true;
 };
 
 // Fails the n-th operation (from 1), or every one from it on; writes may fall short. `before` runs ahead of each.

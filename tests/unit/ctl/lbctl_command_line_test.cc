@@ -60,9 +60,27 @@ TEST(CommandLine, WordsBecomeParameters) {
   expect_asked({}, "summary", json::object());
   expect_asked({"service", "list"}, "service.list", json::object());
   expect_asked({"service", "show", "web"}, "service.show", {{"name", "web"}});
-  expect_asked({"service", "add", "web", "--listen", "192.0.2.10:80/tcp", "--listen", "[2001:db8::10]:*/udp", "--pool",
-                "fe", "--forward", "dsr", "--schedule", "source-hash", "--table-size", "251", "--source-prefix",
-                "24,56", "--on-no-listener", "reject"},
+  expect_asked({"service",
+                "add",
+                "web",
+                "--listen",
+                "192.0.2.10:80/tcp",
+                "--listen",
+                "[2001:db8::10]:*/udp",
+                "--pool",
+                "fe",
+                "--forward",
+                "dsr",
+                "--schedule",
+                "source-hash",
+                "--table-size",
+                "251",
+                "--source-prefix",
+                "24,56",
+                "--on-no-listener",
+                "reject",
+                "--announce",
+                "on"},
                "service.add",
                {{"service",
                  {{"name", "web"},
@@ -72,9 +90,17 @@ TEST(CommandLine, WordsBecomeParameters) {
                   {"schedule", "source-hash"},
                   {"table_size", 251},
                   {"source_prefix", {24, 56}},
-                  {"on_no_listener", "reject"}}}});
+                  {"on_no_listener", "reject"},
+                  {"announce", "on"}}}});
   expect_asked({"service", "set", "web", "--pool", "b"}, "service.set", {{"name", "web"}, {"set", {{"pool", "b"}}}});
   expect_asked({"service", "remove", "web"}, "service.remove", {{"name", "web"}});
+  expect_asked({"service", "withdraw", "web", "--expires", "1h"}, "service.withdraw",
+               {{"name", "web"}, {"expires_s", 3600}});
+  expect_asked({"service", "announce", "web", "--dry-run"}, "service.announce", {{"name", "web"}, {"dry_run", true}});
+  expect_asked({"node", "status"}, "node.status", json::object());
+  expect_asked({"node", "drain", "--expires", "90", "--reason", "kernel"}, "node.drain",
+               {{"expires_s", 90}, {"reason", "kernel"}});
+  expect_asked({"node", "ready"}, "node.ready", json::object());
   expect_asked({"pool", "list"}, "pool.list", json::object());
   expect_asked({"pool", "show", "fe"}, "pool.show", {{"name", "fe"}});
   expect_asked({"pool", "remove", "fe"}, "pool.remove", {{"name", "fe"}});

@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 const std::map<std::string, TextView> kViews = {
     {"summary", view_summary},
     {"services", view_services},
+    {"node", view_node},
     {"service", view_service},
     {"ports", view_ports},
     {"port", view_port},

@@ -66,6 +66,94 @@ TEST_F(MethodsTest, ServicesCanBeAddedSetShownAndRemoved) {
   EXPECT_EQ(result("service.list")["services"].size(), 2u);
 }
 
+class AnnounceMethodsTest : public MethodsTest {
+ protected:
+  void SetUp() override {
+    MethodsTest::SetUp();
+    on_control([this] {
+      node_.announcer = &announcer_;
+      announcer_.update();
+      control_.on_publication([this] { announcer_.update(); });
+    });
+    result("service.set", {{"name", "web"}, {"set", {{"announce", "on"}}}});
+  }
+  void TearDown() override {
+    on_control([this] { control_.on_publication({}); });
+    MethodsTest::TearDown();
+  }
+  FakeVipDevice device_;
+  Announcer announcer_{control_, device_};
+};
+
+TEST_F(AnnounceMethodsTest, AServiceIsWithdrawnAndAnnounced) {
+  Json show = result("service.show", {{"name", "web"}});
+  EXPECT_EQ(show["announce"], "on");
+  EXPECT_EQ(show["announcement"]["announced"], true);
+  EXPECT_EQ(show["announcement"]["withdrawn"], nullptr);
+  EXPECT_EQ(result("service.show", {{"name", "dns"}})["announcement"], nullptr);
+  EXPECT_EQ(result("service.withdraw", {{"name", "web"}, {"dry_run", true}})["changed"], true);
+  EXPECT_EQ(result("service.show", {{"name", "web"}})["announcement"]["announced"], true) << "a dry run";
+  const Json change = result("service.withdraw", {{"name", "web"}, {"expires_s", 60}, {"reason", "certificates"}});
+  EXPECT_EQ(change["lines"], Json({"~ service web: withdrawn for 60 s"}));
+  EXPECT_EQ(change["revision"], 2) << "no revision";
+  show = result("service.list")["services"][1];
+  ASSERT_EQ(show["name"], "web");
+  EXPECT_EQ(show["announcement"]["announced"], false);
+  EXPECT_EQ(show["announcement"]["withdrawn"]["reason"], "certificates");
+  EXPECT_EQ(show["announcement"]["vips"][0]["why"], "service web is withdrawn");
+  EXPECT_NE(result("summary")["problems"][0].get<std::string>().find("service web is withdrawn"), std::string::npos);
+  EXPECT_EQ(result("service.announce", {{"name", "web"}})["lines"], Json({"~ service web: announced"}));
+  EXPECT_EQ(result("service.announce", {{"name", "web"}})["changed"], false);
+  EXPECT_EQ(result("summary")["problems"], Json::array());
+}
+
+TEST_F(AnnounceMethodsTest, WhatCannotBeWithdrawnIsRefused) {
+  EXPECT_EQ(refusal("service.withdraw", {{"name", "x"}}).first, "not_found");
+  const auto off = refusal("service.withdraw", {{"name", "dns"}});
+  EXPECT_EQ(off.first, "conflict");
+  EXPECT_NE(off.second.find("lbctl service set dns --announce on"), std::string::npos) << off.second;
+  EXPECT_EQ(refusal("service.announce", {{"name", "dns"}}).first, "conflict");
+  EXPECT_EQ(refusal("service.withdraw", {{"name", "web"}, {"expires_s", 0}}).first, "invalid");
+  EXPECT_EQ(refusal("service.set", {{"name", "web"}, {"set", {{"announce", "yes"}}}}).second,
+            "set.announce: `yes` is no announce; known: on, off");
+}
+
+TEST_F(AnnounceMethodsTest, WhoElseAnnouncesAnAddressIsTold) {
+  result("service.add",
+         {{"service", {{"name", "mail"}, {"listen", {"192.0.2.10:25/tcp"}}, {"pool", "fe"}, {"announce", "on"}}}});
+  const Json change = result("service.withdraw", {{"name", "web"}});
+  ASSERT_EQ(change["warnings"].size(), 1u) << change;
+  EXPECT_EQ(change["warnings"][0], "192.0.2.10 stays announced as long as mail announces it: withdraw that, too");
+  EXPECT_EQ(result("service.withdraw", {{"name", "mail"}})["warnings"], Json::array());
+}
+
+TEST_F(AnnounceMethodsTest, TheNodeIsDrainedAndReadyAgain) {
+  Json status = result("node.status");
+  EXPECT_EQ(status["drained"], nullptr);
+  EXPECT_EQ(status["vip_packets_dropped"], 5);
+  ASSERT_GE(status["vips"].size(), 1u);
+  EXPECT_EQ(status["vips"][0]["announced"], true);
+  EXPECT_EQ(status["vips"][0]["services"], Json({"web"}));
+  EXPECT_EQ(result("node.drain", {{"expires_s", 60}, {"reason", "new kernel"}})["lines"],
+            Json({"~ node: drain for 60 s"}));
+  EXPECT_TRUE(device_.routes.empty());
+  status = result("node.status");
+  EXPECT_EQ(status["drained"]["reason"], "new kernel");
+  EXPECT_EQ(status["vips"][0]["why"], "the node is drained");
+  const Json problems = result("summary")["problems"];
+  ASSERT_EQ(problems.size(), 1u) << problems;
+  EXPECT_NE(problems[0].get<std::string>().find("by uid 0 (new kernel): nothing is announced"), std::string::npos);
+  EXPECT_EQ(result("node.ready")["lines"], Json({"~ node: ready"}));
+  EXPECT_EQ(result("node.ready")["changed"], false);
+  EXPECT_EQ(result("node.status")["vips"][0]["announced"], true);
+}
+
+TEST_F(MethodsTest, ADrainOfANodeThatAnnouncesNothingSaysSo) {
+  const Json change = result("node.drain");
+  ASSERT_EQ(change["warnings"].size(), 1u);
+  EXPECT_NE(change["warnings"][0].get<std::string>().find("no service has `announce: on`"), std::string::npos);
+}
+
 TEST_F(MethodsTest, RefusalsCarryTheirCodes) {
   using P = std::pair<std::string, std::string>;
   EXPECT_EQ(refusal("service.show", {{"name", "x"}}), (P{"not_found", "there is no service `x`; there are: dns, web"}));

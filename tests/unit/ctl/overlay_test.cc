@@ -100,6 +100,54 @@ TEST_F(OverlayTest, ADrainIsDurableButNoRevisionAndExpires) {
   EXPECT_TRUE(control_->overlay().empty()) << "and so does its end";
 }
 
+TEST_F(OverlayTest, WithdrawalsAreDurableButNoRevisionAndExpire) {
+  start();
+  model::Overlay overlay = control_->overlay();
+  overlay.withdrawn["web"] = {.uid = 7, .login_uid = "7", .reason = "", .since = now_, .expires = now_ + 60};
+  overlay.withdrawn["dns"] = {.uid = 7, .login_uid = "7", .reason = "", .since = now_, .expires = 0};
+  overlay.node_drain = {.uid = 7, .login_uid = "7", .reason = "", .since = now_, .expires = now_ + 90};
+  const auto result = done(control_->use_overrides(overlay, {"~ node: drain"}, options()));
+  EXPECT_TRUE(result.changed);
+  EXPECT_EQ(result.revision, 1u);
+  EXPECT_EQ(result.lines, std::vector<std::string>{"~ node: drain"});
+  EXPECT_FALSE(done(control_->use_overrides(overlay, {}, options())).changed);
+  start();
+  EXPECT_EQ(control_->overlay(), overlay) << "they outlive the process";
+  now_ += 60;
+  control_->tick();
+  EXPECT_FALSE(control_->overlay().withdrawn.contains("web"));
+  EXPECT_TRUE(control_->overlay().node_drain.has_value());
+  now_ += 30;
+  control_->tick();
+  EXPECT_FALSE(control_->overlay().node_drain.has_value());
+  EXPECT_NE(logged_.find("the withdrawal of service web expired"), std::string::npos) << logged_;
+  EXPECT_NE(logged_.find("the drain of the node expired"), std::string::npos) << logged_;
+  ChangeOptions removal = options();
+  removal.allow_remove = 1;
+  done(control_->change({model::RemoveService{"dns"}}, removal));
+  EXPECT_TRUE(control_->overlay().withdrawn.empty()) << "there is no such service any more";
+}
+
+TEST_F(OverlayTest, EveryPublicationIsTold) {
+  start();
+  int told = 0;
+  uint64_t generation = 0;
+  control_->on_publication([&] {
+    told++;
+    generation = control_->generation();
+  });
+  done(control_->drain({{"fe", "fe11"}}, 60, options()));
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(generation, control_->generation());
+  now_ += 60;
+  control_->tick();
+  EXPECT_EQ(told, 2);
+  topology_.why[net::Address::parse("10.0.0.11").value()] = "no route";
+  control_->topology_changed();
+  EXPECT_EQ(told, 3);
+  EXPECT_EQ(generation, control_->generation());
+}
+
 TEST_F(OverlayTest, ReadyEndsADrainAndAWeightIsMaskedMeanwhile) {
   start();
   done(control_->drain({{"fe", "fe11"}, {"fe", "fe12"}}, std::nullopt, options()));

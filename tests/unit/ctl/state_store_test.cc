@@ -31,6 +31,8 @@ State state_of(uint64_t revision) {
   s.overlay.leaving[{"fe", "b", v4}] = {100, 1000};
   s.overlay.leaving[{"fe", "b", v6}] = {200, 1100};
   s.overlay.former_pools["web"] = {"old", 300};
+  s.overlay.withdrawn["web"] = {.uid = 8, .login_uid = "8", .reason = "certificates", .since = 6, .expires = 0};
+  s.overlay.node_drain = {.uid = 9, .login_uid = "", .reason = "new kernel", .since = 7, .expires = 70};
   return s;
 }
 
@@ -210,6 +212,21 @@ TEST(StateStore, TheSchemaBeforeIsRead) {
   auto json = nlohmann::json::parse(encode_state(old));
   json["schema"] = 1;
   for (const char* newer : {"overlay", "login_uid", "files", "restores", "trial", "checksum"}) json.erase(newer);
+  json["checksum"] = digest_hex(json.dump());
+  const auto read = decode_state(json.dump());
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(*read, old);
+}
+
+TEST(StateStore, TheSchemaWithoutWithdrawalsIsRead) {
+  State old = state_of(1);
+  old.overlay.withdrawn.clear();
+  old.overlay.node_drain.reset();
+  auto json = nlohmann::json::parse(encode_state(old));
+  json["schema"] = 2;
+  json["overlay"].erase("withdrawn");
+  json["overlay"].erase("node_drain");
+  json.erase("checksum");
   json["checksum"] = digest_hex(json.dump());
   const auto read = decode_state(json.dump());
   ASSERT_TRUE(read) << read.error().message;

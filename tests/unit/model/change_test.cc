@@ -59,6 +59,10 @@ TEST_F(ChangeTest, SetsOnlyWhatIsNamed) {
   EXPECT_EQ(n.services.at("web").on_no_listener, NoListener::kReject);
   EXPECT_EQ(to_string(SetService{.name = "web", .on_no_listener = NoListener::kReject}, &config_),
             "~ service web: on-no-listener auto -> reject");
+  const Config a = applied(SetService{.name = "web", .announce = Announce::kOn});
+  EXPECT_EQ(a.services.at("web").announce, Announce::kOn);
+  EXPECT_EQ(to_string(SetService{.name = "web", .announce = Announce::kOn}, &config_),
+            "~ service web: announce off -> on");
 }
 
 TEST_F(ChangeTest, KeepsListenersSorted) {

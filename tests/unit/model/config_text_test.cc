@@ -59,6 +59,7 @@ daemon:
   hash-key-file: /etc/x
   hash-version: 1
   flows: 65536
+  shutdown-delay: 1m
   dpdk:
     workers: [2, 3]
     huge-pages: off
@@ -66,7 +67,7 @@ daemon:
     ports:
       - {name: wan, device: eth1, mtu: 1500}
       - {name: lan, device: net_ring0}
-defaults: {forward: dsr, schedule: source-hash, table-size: 1009, source-prefix: [24, 56], on-no-listener: reject}
+defaults: {forward: dsr, schedule: source-hash, table-size: 1009, source-prefix: [24, 56], on-no-listener: reject, announce: on}
 pools:
   fe:
     backends:
@@ -74,7 +75,7 @@ pools:
       - {name: fe11, address: 10.0.0.11, labels: {rack: r12}}
 services:
   web: {listen: ["[2001:db8::10]:443/tcp", "192.0.2.10:80/tcp"], pool: fe}
-  dns: {listen: ["192.0.2.53:53/udp"], pool: fe, forward: ipip, schedule: maglev, table-size: 251, source-prefix: [32, 128], on-no-listener: drop}
+  dns: {listen: ["192.0.2.53:53/udp"], pool: fe, forward: ipip, schedule: maglev, table-size: 251, source-prefix: [32, 128], on-no-listener: drop, announce: off}
 )";
 
 TEST(ConfigText, ReadsEverySetting) {
@@ -88,6 +89,7 @@ TEST(ConfigText, ReadsEverySetting) {
   EXPECT_EQ(d.huge_pages, HugePages::kOff);
   EXPECT_EQ(d.flows, 65536u);
   EXPECT_EQ(d.idle, Idle::kPoll);
+  EXPECT_EQ(d.shutdown_delay_s, 60u);
   EXPECT_EQ(d.ports, (std::vector<Port>{{"wan", "eth1", 1500}, {"lan", "net_ring0", {}}}));
   const Pool& fe = p.config.pools.at("fe");
   ASSERT_EQ(fe.backends.size(), 2u);
@@ -108,8 +110,21 @@ TEST(ConfigText, ServicesTakeDefaultsUnlessTheySayOtherwise) {
             std::tuple(Forward::kIpip, Schedule::kMaglev, 251u, 32, 128));
   EXPECT_EQ(web.on_no_listener, NoListener::kReject);
   EXPECT_EQ(dns.on_no_listener, NoListener::kDrop);
+  EXPECT_EQ(web.announce, Announce::kOn);
+  EXPECT_EQ(dns.announce, Announce::kOff);
   ASSERT_EQ(web.listen.size(), 2u);
   EXPECT_EQ(web.listen[0].to_string(), "192.0.2.10:80/tcp");  // sorted
+}
+
+TEST(ConfigText, AnnounceAndTheShutdownDelayAreWrittenAsTheyAreRead) {
+  const std::string text =
+      "version: 1\ndaemon:\n  engine: xdp\n  shutdown-delay: 0s\n  xdp:\n    interfaces:\n"
+      "      - {name: eth0, mode: native}\npools:\n  fe:\n    backends:\n      - {name: a, address: 10.0.0.1}\n"
+      "services:\n  web:\n    listen:\n      - \"192.0.2.1:80/tcp\"\n    pool: fe\n    announce: on\n";
+  const Parsed p = parse(text);
+  ASSERT_EQ(told(p), "");
+  EXPECT_EQ(p.config.daemon.shutdown_delay_s, 0u);
+  EXPECT_EQ(print_config(p.config), text);
 }
 
 TEST(ConfigText, BuiltInValuesWithoutDefaults) {
@@ -119,6 +134,8 @@ TEST(ConfigText, BuiltInValuesWithoutDefaults) {
   EXPECT_EQ(p.config.daemon, Daemon());
   EXPECT_EQ(p.config.services.at("web").forward, Forward::kIpip);
   EXPECT_EQ(p.config.services.at("web").table_size, 65537u);
+  EXPECT_EQ(p.config.services.at("web").announce, Announce::kOff);
+  EXPECT_EQ(p.config.daemon.shutdown_delay_s, 10u);
 }
 
 struct BadCase {
@@ -158,7 +175,9 @@ const std::vector<BadCase> kBadKeys = {
     {with_service(", scheduler: rr"), {"`scheduler` is `schedule` here"}},
     {with_service(", lb_kind: DR"), {"`lb_kind` is `forward` here"}},
     {with_service(", sticky: off"), {"`sticky` is not in this version"}},
-    {with_service(", announce: on"), {"`announce` is not in this version"}},
+    {with_service(", advertise: on"), {"`advertise` is `announce` here"}},
+    {with_service(", announce: true"), {"announce 'true' is `on` here"}},
+    {with_service(", announce: maybe"), {"unknown announce 'maybe'; it is one of: on, off"}},
     {with_service(", name: web"), {"`name` is not written inside a service"}},
     {"version: 1\nservices: {web: {vip: x, upstream: y}}\n",
      {"`vip` is `listen` here", "`upstream` is `pools` here", "services.web.pool: is missing"}},
@@ -175,6 +194,10 @@ const std::vector<BadCase> kBadValues = {
     {"", {"t.yaml: the document is empty"}},
     {"# only a comment\n", {"the document is empty"}},
     {"pools: {}\n", {"1:1: version: is missing: write `version: 1`"}},
+    {"version: 1\ndaemon: {shutdown-delay: 10, engine: xdp, xdp: {interfaces: [{name: eth0}]}}\n",
+     {"'10' must be a time with its unit, such as 10s or 1m"}},
+    {"version: 1\ndaemon: {shutdown-delay: 2h, engine: xdp, xdp: {interfaces: [{name: eth0}]}}\n",
+     {"'2h' is out of range: it must be 0s to 1h"}},
     {"version: 2\n", {"1:10: version: version 2 of the document is not known"}},
     {"version: one\n", {"version 'one' must be a whole number"}},
     {"- a\n", {"the document must hold keys"}},

@@ -110,6 +110,7 @@ class RandomConfig {
     s.prefix4 = static_cast<uint8_t>(chance(50) ? 32 : 1 + below(32));
     s.prefix6 = static_cast<uint8_t>(chance(50) ? 64 : 1 + below(128));
     s.on_no_listener = static_cast<NoListener>(vip.raw().b[15] % 4);  // the same wherever that address is
+    s.announce = chance(50) ? Announce::kOn : Announce::kOff;
     return s;
   }
   static bool fits_dsr(const Pool& p, const Address& vip) {
