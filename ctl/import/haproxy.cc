@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::string_view kBindTls =
     "TLS ends at haproxy; lbd forwards packets, so that the servers have to speak TLS themselves on that port";
-constexpr std::string_view kNoTimeouts = "lbd holds no connections, so that there is nothing to time out";
+constexpr std::string_view kNoTimeouts = "lbd holds no connections: it neither limits them nor times them out";
 constexpr std::string_view kProxyProtocol = "not needed: servers see the client's own address";
 
 struct ParameterKind {
