@@ -66,6 +66,7 @@ void print_daemon(const Daemon& d, std::string& out) {
   if (d.flows != built_in.flows) out += fmt::format("  flows: {}\n", d.flows);
   if (d.orphan_after_s != built_in.orphan_after_s)
     out += fmt::format("  orphan-after: {}\n", orphan_after_text(d.orphan_after_s));
+  if (d.access != built_in.access) out += fmt::format("  access: {{{}}}\n", access_text(d.access));
   if (!dpdk.empty()) out += "  dpdk:\n" + dpdk;
   if (!d.interfaces.empty()) out += "  xdp:\n    interfaces:\n";
   for (const XdpInterface& i : d.interfaces)
@@ -111,6 +112,15 @@ void print_rest(const Config& config, std::string& out) {
 }
 
 }  // namespace
+
+std::string access_text(const Access& access) {
+  const auto list = [](const std::vector<std::string>& names) {
+    std::vector<std::string> texts;
+    for (const std::string& name : names) texts.push_back(scalar(name));
+    return fmt::format("[{}]", fmt::join(texts, ", "));
+  };
+  return fmt::format("operator: {}, viewer: {}", list(access.operators), list(access.viewers));
+}
 
 std::string print_config(const Config& config) {
   std::string out = "version: 1\n";
