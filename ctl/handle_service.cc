@@ -85,11 +85,11 @@ net::Result<Json> remove(Call& call) {
 }  // namespace
 
 std::span<const Method> service_methods() {
-  static constexpr Method kMethods[] = {{"service.list", list},
-                                        {"service.show", show},
-                                        {"service.add", add},
-                                        {"service.set", set},
-                                        {"service.remove", remove}};
+  static constexpr Method kMethods[] = {{"service.list", kReads, list},
+                                        {"service.show", kReads, show},
+                                        {"service.add", kChanges, add},
+                                        {"service.set", kChanges, set},
+                                        {"service.remove", kChanges, remove}};
   return kMethods;
 }
 

@@ -25,6 +25,7 @@ net::Result<Json> hello(Call& call) {
       {"version", kVersion},
       {"pid", getpid()},
       {"engine", control.config().daemon.engine},
+      {"role", to_string(call.node.access.role_of(call.peer))},
       {"revision", control.revision()},
       {"generation", control.generation()},
       {"started", std::chrono::duration_cast<std::chrono::seconds>(call.node.started.time_since_epoch()).count()}};
@@ -61,6 +62,7 @@ void add_backend_problems(const Controller& control, const View& view, std::vect
 std::vector<std::string> find_problems(Call& call, const View& view,
                                        const std::vector<model::WorkerCounters>& workers) {
   std::vector<std::string> problems = call.node.notes;
+  if (std::string fault = call.node.audit.fault(); !fault.empty()) problems.push_back(std::move(fault));
   Controller& control = call.control();
   add_worker_problems(control, workers, problems);
   for (const model::PortCounters& p : control.engine().ports()) {
@@ -120,7 +122,7 @@ net::Result<Json> summary(Call& call) {
 }  // namespace
 
 std::span<const Method> show_methods() {
-  static constexpr Method kMethods[] = {{"hello", hello}, {"summary", summary}};
+  static constexpr Method kMethods[] = {{"hello", kReads, hello}, {"summary", kReads, summary}};
   return kMethods;
 }
 
