@@ -20,19 +20,19 @@ using boost::system::error_code;
 
 constexpr size_t kReadBytes = 64 << 10;  // one recvmsg()
 constexpr size_t kMaxFds = 4;            // waiting for their request; a request uses one
-
-constexpr size_t kMaxClosing = 8;  // descriptors of viewers whose closing waits for somebody
+constexpr size_t kMaxClosing = 8;        // descriptors of viewers whose closing waits for somebody
 
 }  // namespace
 
 Connection::Connection(asio::local::stream_protocol::socket socket, Dispatcher& dispatcher, const ServerLimits& limits,
-                       Peer peer, Places& places)
+                       Peer peer, Places& places, size_t* unsent)
     : line_(std::make_shared<Line>(std::move(socket))),
       timer_(line_->socket.get_executor()),
       dispatcher_(dispatcher),
       limits_(limits),
       peer_(std::move(peer)),
-      places_(places) {}
+      places_(places),
+      unsent_(unsent) {}
 
 void Connection::arm(std::chrono::milliseconds time) {
   timer_.expires_after(time);
@@ -158,19 +158,36 @@ asio::awaitable<bool> Connection::write(std::string text) {
   co_return true;
 }
 
-asio::awaitable<Reply> Connection::handle(std::string line) {
-  using Clock = std::chrono::steady_clock;
-  if (dispatcher_.role_of(peer_) == Role::kOperator) co_return dispatcher_.handle(line, peer_, fds_);
-  while (Clock::now() < places_.viewers_turn) {  // another viewer may have been quicker
+asio::awaitable<void> Connection::wait_for_turn() {
+  constexpr auto kLook = std::chrono::milliseconds(10);  // whether answers were taken
+  while (true) {
+    const auto now = std::chrono::steady_clock::now();
+    const bool owes = unsent_ != nullptr && *unsent_ > limits_.viewer_unsent;
+    // Another viewer may have been quicker.
+    if (!owes && now >= places_.viewers_turn) co_return;
+    timer_.expires_at(owes ? now + kLook : places_.viewers_turn);
     error_code ignored;
-    timer_.expires_at(places_.viewers_turn);
     co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
-  const auto begin = Clock::now();
+}
+
+asio::awaitable<Reply> Connection::handle(std::string line) {
+  if (dispatcher_.role_of(peer_) == Role::kOperator) co_return dispatcher_.handle(line, peer_, fds_);
+  co_await wait_for_turn();
+  const auto begin = std::chrono::steady_clock::now();
   Reply reply = dispatcher_.handle(line, peer_, fds_);
-  const auto end = Clock::now();
+  const auto end = std::chrono::steady_clock::now();
   places_.viewers_turn = end + (end - begin);
   co_return reply;
+}
+
+asio::awaitable<bool> Connection::answer(Reply reply) {
+  reply.line += '\n';
+  const size_t bytes = reply.line.size();
+  if (unsent_ != nullptr) *unsent_ += bytes;
+  const bool sent = co_await write(std::move(reply.line));
+  if (unsent_ != nullptr) *unsent_ -= bytes;
+  co_return sent && !reply.close;
 }
 
 asio::awaitable<void> Connection::run() {
@@ -182,9 +199,7 @@ asio::awaitable<void> Connection::run() {
                       "the line is longer than 1 MiB: send a long configuration by descriptor"));
       co_return;
     }
-    Reply reply = co_await handle(std::move(*line));
-    reply.line += '\n';
-    if (!co_await write(std::move(reply.line)) || reply.close) co_return;
+    if (!co_await answer(co_await handle(std::move(*line)))) co_return;
   }
 }
 

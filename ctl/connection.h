@@ -18,9 +18,9 @@ namespace lb::ctl {
 
 class Connection {
  public:
-  // places: outlives the connection.
+  // places, unsent: outlive the connection. unsent: bytes of answers to that user; null: they are not counted.
   Connection(boost::asio::local::stream_protocol::socket socket, Dispatcher& dispatcher, const ServerLimits& limits,
-             Peer peer, Places& places);
+             Peer peer, Places& places, size_t* unsent);
   // Until the client closes, is too slow, or sends what is no request. Never throws.
   boost::asio::awaitable<void> run();
 
@@ -29,7 +29,9 @@ class Connection {
 
   boost::asio::awaitable<std::optional<std::string>> read_line();
   boost::asio::awaitable<bool> write(std::string text);
+  boost::asio::awaitable<void> wait_for_turn();
   boost::asio::awaitable<Reply> handle(std::string line);
+  boost::asio::awaitable<bool> answer(Reply reply);  // RETURNS: whether the connection goes on
   void keep_fds(msghdr& message, bool trusted);
   std::string_view fd_fault() const;  // why the connection ends; empty: it does not
   std::optional<std::string> take_line();
@@ -49,6 +51,7 @@ class Connection {
   const ServerLimits limits_;
   const Peer peer_;
   Places& places_;
+  size_t* const unsent_;
   std::string buffer_;        // received, not handled; at most a line and one read
   size_t scanned_ = 0;        // bytes of buffer_ known to hold no newline
   std::deque<UniqueFd> fds_;  // not yet taken by a request

@@ -33,9 +33,9 @@ std::string no_place(const Places& places, const ServerLimits& limits, const Pee
     return fmt::format("{} viewers are connected, the other places are for operators: close one, then try again",
                        places.viewers);
   const auto own = places.by_viewer.find(peer.uid);
-  if (own == places.by_viewer.end() || own->second < limits.per_viewer) return {};
+  if (own == places.by_viewer.end() || own->second.connections < limits.per_viewer) return {};
   return fmt::format("uid {} has {} connections already, as many as a viewer may: close one, then try again", peer.uid,
-                     own->second);
+                     own->second.connections);
 }
 
 // A client's place for as long as this lives.
@@ -46,14 +46,16 @@ class Place {
     places_->clients++;
     if (!viewer_) return;
     places_->viewers++;
-    places_->by_viewer[uid_]++;
+    places_->by_viewer[uid_].connections++;
   }
   ~Place() {
     places_->clients--;
     if (!viewer_) return;
     places_->viewers--;
-    if (--places_->by_viewer[uid_] == 0) places_->by_viewer.erase(uid_);
+    if (--places_->by_viewer[uid_].connections == 0) places_->by_viewer.erase(uid_);
   }
+  // Bytes of answers to that user; null: an operator's are not counted.
+  size_t* unsent() const { return viewer_ ? &places_->by_viewer[uid_].unsent : nullptr; }
   Place(const Place&) = delete;
   Place& operator=(const Place&) = delete;
 
@@ -64,8 +66,8 @@ class Place {
 };
 
 asio::awaitable<void> serve(Local::socket socket, Dispatcher& dispatcher, ServerLimits limits, Peer peer,
-                            std::shared_ptr<Places> places, std::unique_ptr<Place>) {
-  Connection connection(std::move(socket), dispatcher, limits, std::move(peer), *places);
+                            std::shared_ptr<Places> places, std::unique_ptr<Place> place) {
+  Connection connection(std::move(socket), dispatcher, limits, std::move(peer), *places, place->unsent());
   co_await connection.run();
 }
 

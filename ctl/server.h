@@ -18,6 +18,8 @@ struct ServerLimits {
   size_t clients = 64;
   size_t viewers = 48;     // of the clients: the rest of the places is for operators
   size_t per_viewer = 16;  // of one user that is no operator
+  // Bytes of answers to one such user that are not taken: as long as there are more, his requests wait.
+  size_t viewer_unsent = size_t{16} << 20;
   std::chrono::milliseconds first_time = std::chrono::seconds(30);  // until the first line's first byte
   std::chrono::milliseconds line_time = std::chrono::seconds(30);   // from the first byte of a line to its end
   std::chrono::milliseconds write_time = std::chrono::seconds(30);  // without progress
@@ -27,7 +29,10 @@ struct ServerLimits {
 // Who is connected, and the viewers' share of the time.
 struct Places {
   size_t clients = 0, viewers = 0;
-  std::map<uint32_t, size_t> by_viewer;  // uid -> connections
+  struct Viewer {
+    size_t connections = 0, unsent = 0;  // unsent: bytes of answers
+  };
+  std::map<uint32_t, Viewer> by_viewer;  // by uid, while there are connections
   // Before it no viewer's request is handled. Each one's end puts it off by as long as the request took, so that all
   // viewers together never have more than half of the control thread.
   std::chrono::steady_clock::time_point viewers_turn;
