@@ -9,7 +9,9 @@
 #include <string_view>
 #include <vector>
 
+#include "ctl/access.h"
 #include "ctl/announcer.h"
+#include "ctl/audit.h"
 #include "ctl/controller.h"
 #include "ctl/drift.h"
 #include "ctl/fields.h"
@@ -19,17 +21,13 @@ namespace lb::ctl {
 
 class EventRing;
 
-struct Peer {  // SO_PEERCRED of the client
-  uint32_t uid = 0;
-  int32_t pid = 0;
-  std::string login_uid;
-};
-
 struct Node {
   Controller& controller;
   Drift& drift;
   std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
   std::vector<std::string> notes;  // what start-up had to say: a damaged state
+  Access& access;
+  AuditLog& audit;
   EventRing* events = nullptr;     // null: none are kept
   Announcer* announcer = nullptr;  // null: nobody announces
 };
@@ -52,8 +50,13 @@ struct Call {
 
 using Handler = net::Result<nlohmann::json> (*)(Call&);
 
+// What a method needs its caller to be.
+inline constexpr Role kReads = Role::kViewer;
+inline constexpr Role kChanges = Role::kOperator;  // but with `dry_run: true`, which only reads; audited
+
 struct Method {
   std::string_view name;
+  Role needs;
   Handler handler;
   bool document = false;  // takes `text` or a descriptor
 };
@@ -73,5 +76,8 @@ std::span<const Method> table_methods();
 std::span<const Method> flow_methods();
 std::span<const Method> events_methods();
 std::span<const Method> node_methods();
+std::vector<Method> all_methods();
+
+std::string_view code_text(net::Code code);  // data.code of an answer: "not_found"
 
 }  // namespace lb::ctl

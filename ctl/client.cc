@@ -131,8 +131,11 @@ Failure Client::connect_failure(int error) const {
                                  socket_));
     case EACCES:
     case EPERM:
-      return failure(kRefused, "permission",
-                     fmt::format("no permission for {}: it is root's; run lbctl as root (sudo lbctl ...)", socket_));
+      return failure(
+          kRefused, "permission",
+          fmt::format("no permission for {}: it is root's alone; run lbctl as root (sudo lbctl ...), or have "
+                      "daemon.access name you or a group of yours",
+                      socket_));
     case EAGAIN:
     case EINPROGRESS:
       return failure(kTimedOut, "timeout",
@@ -163,7 +166,9 @@ Failure Client::gone(std::string_view how) const {
 std::optional<Failure> Client::check_hello(Clock::time_point deadline) {
   const Answer answer = exchange("hello", json::object(), -1, deadline);
   if (const auto* failure = std::get_if<Failure>(&answer)) {
-    if (failure->exit == kRefused) return no_protocol("does not know `hello`");
+    // Turned away by its name, or there is no place: that is an lbd that we can talk to.
+    const bool told = failure->code == "permission" || failure->code == "unavailable";
+    if (failure->exit == kRefused && !told) return no_protocol("does not know `hello`");
     return *failure;
   }
   const json& hello = std::get<json>(answer);
@@ -243,7 +248,9 @@ std::optional<Failure> Client::send(std::string_view line, int attached, Clock::
     const ssize_t n = sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n < 0) {
-      const Failure failure = gone(fmt::format("closed the connection ({})", strerror(errno)));
+      const int error = errno;
+      if (has_said_why()) return std::nullopt;
+      const Failure failure = gone(fmt::format("closed the connection ({})", strerror(error)));
       fd_.reset();
       return failure;
     }
@@ -251,6 +258,13 @@ std::optional<Failure> Client::send(std::string_view line, int attached, Clock::
     line.remove_prefix(static_cast<size_t>(n));
   }
   return std::nullopt;
+}
+
+// It may have told why before it closed.
+bool Client::has_said_why() const {
+  pollfd p{.fd = fd_.get(), .events = POLLIN, .revents = 0};
+  char first;
+  return poll(&p, 1, 0) == 1 && recv(fd_.get(), &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
 }
 
 std::optional<Failure> Client::receive(std::string* line, Clock::time_point deadline) {

@@ -43,6 +43,7 @@ class Client {
   Answer exchange(std::string_view method, const nlohmann::json& params, int attached, Clock::time_point deadline);
   Problem send(std::string_view line, int attached, Clock::time_point deadline);
   Problem receive(std::string* line, Clock::time_point deadline);
+  bool has_said_why() const;
   Problem wait(short events, Clock::time_point deadline, std::string_view what);
   Failure connect_failure(int error) const;
   Failure no_protocol(std::string_view got) const;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <ostream>
 
+#include "ctl/access.h"
 #include "ctl/cmd_common.h"
 #include "ctl/cmd_history.h"
 #include "ctl/cmd_import.h"
@@ -52,6 +53,10 @@ json judge_host(const Session& session, const model::Parsed& parsed, json& probl
       count++;
     }
   }
+  // lbd starts without them: nobody has a role by such a name.
+  const Access access(parsed.config.daemon.access, 0);
+  for (const Access::Unknown& u : access.unknown())
+    host["notes"].push_back(problem_json(parsed.problem_of_daemon(u.path, u.message)));
   host["problems"] = count;
   return host;
 }

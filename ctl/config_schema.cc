@@ -41,6 +41,9 @@ Schema prefix() {
   schema["minItems"] = schema["maxItems"] = 2;
   return schema;
 }
+Schema accounts() {
+  return list_of({{"type", {"string", "integer"}}});
+}
 Schema flows() {
   return {{"anyOf", {Schema{{"const", 0}}, whole(model::kMinFlows, model::kMaxFlows)}}};
 }
@@ -106,6 +109,9 @@ constexpr KeySchema kKeySchemas[] = {
     {"source-prefix", prefix, "With source-hash: bits of a client's IPv4 and IPv6 address that count"},
     {"on-no-listener", [] { return words_of(Choice::kNoListener); },
      "What packets to its addresses get when no service listens there"},
+    {"access", [] { return ref("access"); }, "Who may read and who may change, over the socket"},
+    {"operator", accounts, "Users and %groups who may change"},
+    {"viewer", accounts, "Users and %groups who may read"},
     {"announce", [] { return words_of(Choice::kAnnounce); }, "Whether host routes tell routers of its addresses"},
     {"shutdown-delay",
      [] {
@@ -153,6 +159,7 @@ Schema definitions() {
                     {"propertyNames", ref("name")},
                     {"additionalProperties", {{"type", {"string", "number", "boolean"}}, {"minLength", 1}}}};
   defs["daemon"] = section(Section::kDaemon);
+  defs["access"] = section(Section::kAccess);
   defs["dpdk"] = section(Section::kDpdk);
   defs["port"] = section(Section::kPort, {"name", "device"});
   defs["xdp"] = section(Section::kXdp);

@@ -1,6 +1,8 @@
 // One client: lines in, answers out, in order.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -16,7 +18,9 @@ namespace lb::ctl {
 
 class Connection {
  public:
-  Connection(boost::asio::local::stream_protocol::socket socket, Dispatcher& dispatcher, const ServerLimits& limits);
+  // places, unsent: outlive the connection. unsent: bytes of answers to that user; null: they are not counted.
+  Connection(boost::asio::local::stream_protocol::socket socket, Dispatcher& dispatcher, const ServerLimits& limits,
+             Peer peer, Places& places, size_t* unsent);
   // Until the client closes, is too slow, or sends what is no request. Never throws.
   boost::asio::awaitable<void> run();
 
@@ -25,6 +29,11 @@ class Connection {
 
   boost::asio::awaitable<std::optional<std::string>> read_line();
   boost::asio::awaitable<bool> write(std::string text);
+  boost::asio::awaitable<void> wait_for_turn();
+  boost::asio::awaitable<Reply> handle(std::string line);
+  boost::asio::awaitable<bool> answer(Reply reply);  // RETURNS: whether the connection goes on
+  void keep_fds(msghdr& message, bool trusted);
+  std::string_view fd_fault() const;  // why the connection ends; empty: it does not
   std::optional<std::string> take_line();
   Received receive();
   void arm(std::chrono::milliseconds time);
@@ -40,11 +49,14 @@ class Connection {
   boost::asio::steady_timer timer_;
   Dispatcher& dispatcher_;
   const ServerLimits limits_;
-  Peer peer_;
+  const Peer peer_;
+  Places& places_;
+  size_t* const unsent_;
   std::string buffer_;        // received, not handled; at most a line and one read
   size_t scanned_ = 0;        // bytes of buffer_ known to hold no newline
   std::deque<UniqueFd> fds_;  // not yet taken by a request
-  bool too_many_fds_ = false;
+  bool too_many_fds_ = false, foreign_fd_ = false;
+  bool asked_ = false;  // a line came already
 };
 
 }  // namespace lb::ctl

@@ -7,13 +7,17 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
+#include <nlohmann/json.hpp>
 
+#include "ctl/access.h"
 #include "ctl/announcer.h"
+#include "ctl/audit.h"
 #include "ctl/controller.h"
 #include "ctl/dispatcher.h"
 #include "ctl/drift.h"
 #include "ctl/event_ring.h"
 #include "ctl/hash_key.h"
+#include "ctl/json_change.h"
 #include "ctl/log.h"
 #include "ctl/netlink.h"
 #include "ctl/path_mtu_source.h"
@@ -79,18 +83,48 @@ std::vector<PortLink> port_links(const model::Config& config, model::Engine& eng
   return links;
 }
 
-// SIGHUP, `systemctl reload`: the configuration file's services and pools become ours, with every guard.
-void reload(Controller& controller, const std::string& path) {
+void log_unknown(const Access& access) {
+  for (const Access::Unknown& u : access.unknown())
+    log(LogLevel::kWarning, "access_unknown", {{"key", u.path}, {"entry", u.entry}, {"why", u.message}});
+}
+
+void audit_reload(AuditLog& audit, const std::string& path, const net::Result<ChangeResult>& result) {
+  const Peer self{.uid = geteuid(), .gid = getegid(), .pid = getpid()};
+  const nlohmann::json params = {{"file", path}};
+  AuditEntry entry{self};
+  entry.role = Role::kOperator;
+  entry.method = "reload";
+  entry.params = &params;
+  nlohmann::json done;
+  if (result) {
+    done = change_json(*result);
+    entry.result = &done;
+  } else {
+    entry.error = &result.error();
+    entry.code = code_text(result.error().code);
+  }
+  audit.change(entry);
+}
+
+// SIGHUP, `systemctl reload`: the configuration file's services and pools become ours, with every guard; and the names
+// of daemon.access are looked up again.
+void reload(Node& node, const std::string& path) {
+  node.access.look_up();
+  log_unknown(node.access);
+  Controller& controller = node.controller;
   ChangeOptions options;
   model::Parsed parsed = model::load_config(path, noting_reader(options.files));
   if (!parsed.problems.empty()) {
-    log(LogLevel::kError, "reload_refused", {{"file", path}, {"why", model::to_error(parsed.problems).message}});
+    const net::Error why = model::to_error(parsed.problems);
+    log(LogLevel::kError, "reload_refused", {{"file", path}, {"why", why.message}});
+    audit_reload(node.audit, path, why);
     return;
   }
   if (!parsed.has_daemon) parsed.config.daemon = controller.config().daemon;
   options.author.uid = geteuid();
   options.author.command = "reload";
   auto result = controller.replace(std::move(parsed.config), options);
+  audit_reload(node.audit, path, result);
   if (!result) {
     log(LogLevel::kError, "reload_refused", {{"file", path}, {"why", result.error().message}});
   } else if (!result->changed) {
@@ -113,7 +147,10 @@ class Loop {
     topology->judge_by([&] { return InUse{controller.topology(), controller.snapshot(), controller.now()}; });
     topology->on_change([&] { controller.topology_changed(); });
     Drift drift(prepared_.config_path);
-    Node node{controller, drift, std::chrono::system_clock::now(), prepared_.notes, &prepared_.events};
+    Access access(prepared_.what_runs.daemon.access, geteuid());
+    log_unknown(access);
+    AuditLog audit(prepared_.what_runs.daemon.state_dir + "/audit.log");
+    Node node{controller, drift, std::chrono::system_clock::now(), prepared_.notes, access, audit, &prepared_.events};
     const std::string& why = drift.check(controller.config(), controller.revision());
     if (!why.empty()) log(LogLevel::kWarning, "drift", {{"file", drift.path()}, {"why", why}});
     const auto device = open_vip_device(io_, holding());
@@ -126,8 +163,8 @@ class Loop {
     // Who is announced gets packets: from here on they are forwarded.
     announcer.update();
     controller.on_publication([&announcer] { announcer.update(); });
-    wait_for_signal(controller, announcer);
-    wait_for_tick(controller, announcer);
+    wait_for_signal(node);
+    wait_for_tick(node);
     log(LogLevel::kInfo, "ready", {{"socket", prepared_.what_runs.daemon.socket}, {"pid", getpid()}});
     io_.run();
     log(LogLevel::kInfo, "stopped");
@@ -135,14 +172,14 @@ class Loop {
   }
 
  private:
-  void wait_for_signal(Controller& controller, Announcer& announcer) {
-    signals_.async_wait([this, &controller, &announcer](const boost::system::error_code& error, int signal) {
+  void wait_for_signal(Node& node) {
+    signals_.async_wait([this, &node](const boost::system::error_code& error, int signal) {
       if (error) return;
       if (signal == SIGHUP)
-        reload(controller, prepared_.config_path);
+        reload(node, prepared_.config_path);
       else
-        stop(announcer, signal);
-      wait_for_signal(controller, announcer);
+        stop(*node.announcer, signal);
+      wait_for_signal(node);
     });
   }
 
@@ -167,13 +204,14 @@ class Loop {
             .wanted = prepared_.what_runs.daemon.engine == "xdp"};
   }
 
-  void wait_for_tick(Controller& controller, Announcer& announcer) {
+  void wait_for_tick(Node& node) {
     ticks_.expires_after(std::chrono::seconds(1));
-    ticks_.async_wait([this, &controller, &announcer](const boost::system::error_code& error) {
+    ticks_.async_wait([this, &node](const boost::system::error_code& error) {
       if (error) return;
-      controller.tick();
-      announcer.tick();
-      wait_for_tick(controller, announcer);
+      node.controller.tick();
+      node.announcer->tick();
+      node.audit.tick();
+      wait_for_tick(node);
     });
   }
 
@@ -187,7 +225,8 @@ class Loop {
 }  // namespace
 
 net::Result<std::unique_ptr<Control>> prepare_control(const model::Config& config, const std::string& config_path) {
-  auto socket = SocketClaim::take(config.daemon.socket);
+  // Who may do what is held against what the kernel tells of each client, so that the socket itself can be open to all.
+  auto socket = SocketClaim::take(config.daemon.socket, names_others(config.daemon.access) ? 0666 : 0600);
   if (!socket) return std::move(socket).error();
   auto store = std::make_unique<StateStore>(config.daemon.state_dir);
   if (auto opened = store->open(); !opened) return opened.error();

@@ -18,13 +18,6 @@ using Json = nlohmann::json;
 // JSON-RPC 2.0 section 5.1; the last is the server's own, with data.code beside it.
 enum RpcCode { kNotJson = -32700, kNotRequest = -32600, kNoMethod = -32601, kBadParams = -32602, kRefusal = -32000 };
 
-std::string_view code_text(net::Code code) {
-  static constexpr std::array<std::string_view, 10> kTexts = {"invalid",     "not_found",  "exists",      "conflict",
-                                                              "unsupported", "permission", "unavailable", "timeout",
-                                                              "io",          "internal"};
-  return kTexts[static_cast<size_t>(code)];
-}
-
 std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -39,14 +32,22 @@ Reply error_reply(const Json& id, int rpc_code, const net::Error& error, const s
 }
 
 const Method* find_method(std::string_view name) {
-  for (auto family : {service_methods(), pool_methods(), backend_methods(), config_methods(), history_methods(),
-                      show_methods(), explain_methods(), stats_methods(), port_methods(), engine_methods(),
-                      table_methods(), flow_methods(), events_methods(), node_methods()}) {
-    for (const Method& m : family) {
-      if (m.name == name) return &m;
-    }
-  }
-  return nullptr;
+  static const std::vector<Method> all = all_methods();
+  const auto it = std::find_if(all.begin(), all.end(), [&](const Method& m) { return m.name == name; });
+  return it == all.end() ? nullptr : &*it;
+}
+
+// "backend drain", as lbctl calls it.
+std::string in_words(std::string_view method) {
+  std::string words(method);
+  std::replace(words.begin(), words.end(), '.', ' ');
+  return words;
+}
+
+bool is_dry_run(const Json& params) {
+  if (!params.is_object()) return false;
+  const auto dry = params.find("dry_run");
+  return dry != params.end() && dry->is_boolean() && dry->get<bool>();
 }
 
 bool is_id(const Json& id) {
@@ -67,7 +68,67 @@ std::string_view frame_fault(const Json& request) {
   return {};
 }
 
-Reply run(const Method& method, const Json& id, Call& call) {
+}  // namespace
+
+std::string_view code_text(net::Code code) {
+  static constexpr std::array<std::string_view, 10> kTexts = {"invalid",     "not_found",  "exists",      "conflict",
+                                                              "unsupported", "permission", "unavailable", "timeout",
+                                                              "io",          "internal"};
+  return kTexts[static_cast<size_t>(code)];
+}
+
+std::vector<Method> all_methods() {
+  std::vector<Method> all;
+  for (auto family : {service_methods(), pool_methods(), backend_methods(), config_methods(), history_methods(),
+                      show_methods(), explain_methods(), stats_methods(), port_methods(), engine_methods(),
+                      table_methods(), flow_methods(), events_methods(), node_methods()}) {
+    all.insert(all.end(), family.begin(), family.end());
+  }
+  return all;
+}
+
+Reply fault_reply(int rpc_code, net::Code code, std::string_view message) {
+  return error_reply(nullptr, rpc_code, {code, std::string(message)}, {});
+}
+
+struct Dispatcher::Request {
+  const Json& id;
+  const Json& params;
+};
+
+AuditEntry Dispatcher::audit_entry(const Peer& peer) const {
+  AuditEntry entry{peer};
+  entry.user = node_.access.name_of(peer.uid);
+  if (!peer.login_uid.empty()) {
+    const auto login = std::strtoul(peer.login_uid.c_str(), nullptr, 10);
+    entry.login_user = node_.access.name_of(static_cast<uint32_t>(login));
+  }
+  entry.role = node_.access.role_of(peer);
+  return entry;
+}
+
+Reply Dispatcher::turn_away(const Peer& peer) {
+  const net::Error error = node_.access.refusal(peer, "lbd's socket", Role::kViewer);
+  AuditEntry entry = audit_entry(peer);
+  entry.method = "connect";
+  entry.error = &error;
+  entry.code = code_text(error.code);
+  node_.audit.refused(entry);
+  return error_reply(nullptr, kRefusal, error, {});
+}
+
+Reply Dispatcher::refuse(const Method& method, const Request& request, const Peer& peer, Role needed) {
+  const net::Error error = node_.access.refusal(peer, in_words(method.name), needed);
+  AuditEntry entry = audit_entry(peer);
+  entry.method = method.name;
+  entry.params = &request.params;
+  entry.error = &error;
+  entry.code = code_text(error.code);
+  node_.audit.refused(entry);
+  return error_reply(request.id, kRefusal, error, {});
+}
+
+Reply Dispatcher::run(const Method& method, const Request& request, Call& call) {
   auto result = net::Result<Json>(net::Error{});
   try {
     result = method.handler(call);
@@ -75,16 +136,19 @@ Reply run(const Method& method, const Json& id, Call& call) {
     result = net::Error{net::Code::kInternal, fmt::format("{} failed: {}", method.name, e.what())};
     log(LogLevel::kError, "handler_failed", {{"method", method.name}, {"why", e.what()}});
   }
-  if (!result) {
-    return error_reply(id, call.params.faults().shape ? kBadParams : kRefusal, result.error(), call.problems);
+  if (method.needs == kChanges && !is_dry_run(request.params)) {
+    AuditEntry entry = audit_entry(call.peer);
+    entry.method = method.name;
+    entry.params = &request.params;
+    entry.result = result ? &*result : nullptr;
+    entry.error = result ? nullptr : &result.error();
+    if (!result) entry.code = code_text(result.error().code);
+    node_.audit.change(entry);
   }
-  return {dump({{"jsonrpc", "2.0"}, {"id", id}, {"result", std::move(*result)}})};
-}
-
-}  // namespace
-
-Reply fault_reply(int rpc_code, net::Code code, std::string_view message) {
-  return error_reply(nullptr, rpc_code, {code, std::string(message)}, {});
+  if (!result) {
+    return error_reply(request.id, call.params.faults().shape ? kBadParams : kRefusal, result.error(), call.problems);
+  }
+  return {dump({{"jsonrpc", "2.0"}, {"id", request.id}, {"result", std::move(*result)}})};
 }
 
 Reply Dispatcher::handle(std::string_view line, const Peer& peer, std::deque<UniqueFd>& fds) {
@@ -107,15 +171,18 @@ Reply Dispatcher::handle(std::string_view line, const Peer& peer, std::deque<Uni
                        {});
   }
   static const Json kNone = Json::object();
-  const auto params = request.find("params");
+  const auto found = request.find("params");
+  const Json& params = found == request.end() ? kNone : *found;
   Faults faults;
-  Fields fields(params == request.end() ? kNone : *params, "", faults);
+  Fields fields(params, "", faults);
   Call call{node_, name, fields, peer, std::nullopt, {}};
-  if (method->document && !fds.empty() && params != request.end() && params->is_object() && params->contains("fd")) {
+  if (method->document && !fds.empty() && params.is_object() && params.contains("fd")) {
     call.fd = std::move(fds.front());
     fds.pop_front();
   }
-  return run(*method, id, call);
+  const Role needed = method->needs == kChanges && is_dry_run(params) ? kReads : method->needs;
+  if (node_.access.role_of(peer) < needed) return refuse(*method, {id, params}, peer, needed);
+  return run(*method, {id, params}, call);
 }
 
 }  // namespace lb::ctl

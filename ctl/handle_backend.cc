@@ -156,9 +156,10 @@ net::Result<Json> ready(Call& call) {
 }  // namespace
 
 std::span<const Method> backend_methods() {
-  static constexpr Method kMethods[] = {{"backend.list", list},  {"backend.show", show},     {"backend.add", add},
-                                        {"backend.set", set},    {"backend.remove", remove}, {"backend.drain", drain},
-                                        {"backend.ready", ready}};
+  static constexpr Method kMethods[] = {{"backend.list", kReads, list},       {"backend.show", kReads, show},
+                                        {"backend.add", kChanges, add},       {"backend.set", kChanges, set},
+                                        {"backend.remove", kChanges, remove}, {"backend.drain", kChanges, drain},
+                                        {"backend.ready", kChanges, ready}};
   return kMethods;
 }
 

@@ -146,11 +146,11 @@ net::Result<Json> apply(Call& call) {
 }  // namespace
 
 std::span<const Method> config_methods() {
-  static constexpr Method kMethods[] = {{"config.show", show},
-                                        {"config.check", check, true},
-                                        {"config.diff", diff, true},
-                                        {"config.apply", apply, true},
-                                        {"service.apply", merge, true}};
+  static constexpr Method kMethods[] = {{"config.show", kReads, show},
+                                        {"config.check", kReads, check, true},
+                                        {"config.diff", kReads, diff, true},
+                                        {"config.apply", kChanges, apply, true},
+                                        {"service.apply", kChanges, merge, true}};
   return kMethods;
 }
 

@@ -64,7 +64,7 @@ net::Result<Json> show(Call& call) {
 }  // namespace
 
 std::span<const Method> engine_methods() {
-  static constexpr Method kMethods[] = {{"engine.show", show}};
+  static constexpr Method kMethods[] = {{"engine.show", kReads, show}};
   return kMethods;
 }
 

@@ -69,7 +69,7 @@ net::Result<Json> list(Call& call) {
 }  // namespace
 
 std::span<const Method> events_methods() {
-  static constexpr Method kMethods[] = {{"events.list", list}};
+  static constexpr Method kMethods[] = {{"events.list", kReads, list}};
   return kMethods;
 }
 

@@ -153,7 +153,7 @@ net::Result<Json> explain(Call& call) {
 }  // namespace
 
 std::span<const Method> explain_methods() {
-  static constexpr Method kMethods[] = {{"explain", explain}};
+  static constexpr Method kMethods[] = {{"explain", kReads, explain}};
   return kMethods;
 }
 

@@ -196,7 +196,8 @@ net::Result<Json> flush(Call& call) {
 }  // namespace
 
 std::span<const Method> flow_methods() {
-  static constexpr Method kMethods[] = {{"flow.list", list}, {"flow.count", count}, {"flow.flush", flush}};
+  static constexpr Method kMethods[] = {
+      {"flow.list", kReads, list}, {"flow.count", kReads, count}, {"flow.flush", kChanges, flush}};
   return kMethods;
 }
 

@@ -112,11 +112,11 @@ net::Result<Json> blame(Call& call) {
 }  // namespace
 
 std::span<const Method> history_methods() {
-  static constexpr Method kMethods[] = {{"config.history", history},
-                                        {"config.compare", compare},
-                                        {"config.rollback", rollback},
-                                        {"config.confirm", confirm},
-                                        {"config.blame", blame}};
+  static constexpr Method kMethods[] = {{"config.history", kReads, history},
+                                        {"config.compare", kReads, compare},
+                                        {"config.rollback", kChanges, rollback},
+                                        {"config.confirm", kChanges, confirm},
+                                        {"config.blame", kReads, blame}};
   return kMethods;
 }
 

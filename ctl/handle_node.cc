@@ -61,7 +61,8 @@ net::Result<Json> ready(Call& call) {
 }  // namespace
 
 std::span<const Method> node_methods() {
-  static constexpr Method kMethods[] = {{"node.status", status}, {"node.drain", drain}, {"node.ready", ready}};
+  static constexpr Method kMethods[] = {
+      {"node.status", kReads, status}, {"node.drain", kChanges, drain}, {"node.ready", kChanges, ready}};
   return kMethods;
 }
 

@@ -88,8 +88,11 @@ net::Result<Json> remove(Call& call) {
 }  // namespace
 
 std::span<const Method> pool_methods() {
-  static constexpr Method kMethods[] = {
-      {"pool.list", list}, {"pool.show", show}, {"pool.add", add}, {"pool.set", set}, {"pool.remove", remove}};
+  static constexpr Method kMethods[] = {{"pool.list", kReads, list},
+                                        {"pool.show", kReads, show},
+                                        {"pool.add", kChanges, add},
+                                        {"pool.set", kChanges, set},
+                                        {"pool.remove", kChanges, remove}};
   return kMethods;
 }
 

@@ -68,7 +68,7 @@ net::Result<Json> show(Call& call) {
 }  // namespace
 
 std::span<const Method> port_methods() {
-  static constexpr Method kMethods[] = {{"port.list", list}, {"port.show", show}};
+  static constexpr Method kMethods[] = {{"port.list", kReads, list}, {"port.show", kReads, show}};
   return kMethods;
 }
 

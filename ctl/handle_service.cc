@@ -152,8 +152,10 @@ net::Result<Json> announce(Call& call) {
 
 std::span<const Method> service_methods() {
   static constexpr Method kMethods[] = {
-      {"service.list", list},     {"service.show", show},         {"service.add", add},          {"service.set", set},
-      {"service.remove", remove}, {"service.withdraw", withdraw}, {"service.announce", announce}};
+      {"service.list", kReads, list},          {"service.show", kReads, show},
+      {"service.add", kChanges, add},          {"service.set", kChanges, set},
+      {"service.remove", kChanges, remove},    {"service.withdraw", kChanges, withdraw},
+      {"service.announce", kChanges, announce}};
   return kMethods;
 }
 

@@ -28,6 +28,7 @@ net::Result<Json> hello(Call& call) {
       {"version", kVersion},
       {"pid", getpid()},
       {"engine", control.config().daemon.engine},
+      {"role", to_string(call.node.access.role_of(call.peer))},
       {"revision", control.revision()},
       {"generation", control.generation()},
       {"started", std::chrono::duration_cast<std::chrono::seconds>(call.node.started.time_since_epoch()).count()}};
@@ -65,6 +66,7 @@ std::vector<std::string> find_problems(Call& call, const View& view,
                                        const std::vector<model::WorkerCounters>& workers) {
   std::vector<std::string> problems = announce_problems(call.node);
   problems.insert(problems.end(), call.node.notes.begin(), call.node.notes.end());
+  if (std::string fault = call.node.audit.fault(); !fault.empty()) problems.push_back(std::move(fault));
   Controller& control = call.control();
   if (const auto& trial = control.trial()) {
     problems.push_back(fmt::format(
@@ -133,7 +135,7 @@ net::Result<Json> summary(Call& call) {
 }  // namespace
 
 std::span<const Method> show_methods() {
-  static constexpr Method kMethods[] = {{"hello", hello}, {"summary", summary}};
+  static constexpr Method kMethods[] = {{"hello", kReads, hello}, {"summary", kReads, summary}};
   return kMethods;
 }
 

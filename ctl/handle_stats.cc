@@ -115,9 +115,9 @@ net::Result<Json> flows(Call& call) {
 std::vector<model::WorkerCounters> read_workers(model::Engine& engine) {
   // A worker adds a batch's counters one after another: a read that falls in between is repeated. A sum that is really
   // wrong stays wrong.
-  constexpr int kReads = 10;
+  constexpr int kTries = 10;
   std::vector<model::WorkerCounters> workers = engine.workers();
-  for (int i = 1; i < kReads && !all_balanced(workers); i++) workers = engine.workers();
+  for (int i = 1; i < kTries && !all_balanced(workers); i++) workers = engine.workers();
   return workers;
 }
 
@@ -151,9 +151,9 @@ Json workers_json(const std::vector<model::WorkerCounters>& workers) {
 }
 
 std::span<const Method> stats_methods() {
-  static constexpr Method kMethods[] = {{"stats.workers", workers},   {"stats.drops", drops},
-                                        {"stats.services", services}, {"stats.backends", backends},
-                                        {"stats.ports", ports},       {"stats.flows", flows}};
+  static constexpr Method kMethods[] = {{"stats.workers", kReads, workers},   {"stats.drops", kReads, drops},
+                                        {"stats.services", kReads, services}, {"stats.backends", kReads, backends},
+                                        {"stats.ports", kReads, ports},       {"stats.flows", kReads, flows}};
   return kMethods;
 }
 

@@ -37,7 +37,7 @@ net::Result<Json> digest(Call& call) {
 }  // namespace
 
 std::span<const Method> table_methods() {
-  static constexpr Method kMethods[] = {{"table.digest", digest}};
+  static constexpr Method kMethods[] = {{"table.digest", kReads, digest}};
   return kMethods;
 }
 

@@ -83,7 +83,7 @@ net::Status clear_path(const std::string& path, const sockaddr_un& address) {
 
 }  // namespace
 
-net::Result<SocketClaim> SocketClaim::take(const std::string& path) {
+net::Result<SocketClaim> SocketClaim::take(const std::string& path, mode_t mode) {
   auto address = address_of(path);
   if (!address) return std::move(address).error();
   const size_t slash = path.rfind('/');
@@ -98,8 +98,8 @@ net::Result<SocketClaim> SocketClaim::take(const std::string& path) {
 
   claim.listener_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!claim.listener_) return io_error("make a socket for", path, errno);
-  // Never open to others, not even between bind() and chmod(). One thread at this point, so umask() is safe.
-  const mode_t before = umask(0177);
+  // Never open to more than that, not even between bind() and chmod(). One thread at this point, so umask() is safe.
+  const mode_t before = umask(~mode & 0777);
   const int bound = ::bind(claim.listener_.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(sockaddr_un));
   const int error = errno;
   umask(before);

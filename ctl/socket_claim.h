@@ -13,9 +13,10 @@ namespace lb::ctl {
 
 class SocketClaim {
  public:
-  // Listens at path, mode 0600; makes the folder. Replaces a stale socket.
+  // Listens at path; makes the folder. mode: 0600 for lbd's own user and root alone, 0666 for whoever is admitted by
+  // what the kernel tells of him (Access). Replaces a stale socket.
   // ERRORS: kUnavailable when a daemon answers there (its pid is named); a path that is no socket or too long.
-  static net::Result<SocketClaim> take(const std::string& path);
+  static net::Result<SocketClaim> take(const std::string& path, mode_t mode = 0600);
 
   SocketClaim(SocketClaim&&) = default;
   SocketClaim& operator=(SocketClaim&&) = default;

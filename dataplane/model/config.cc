@@ -61,6 +61,8 @@ void canonicalize(Service& service) {
 void canonicalize(Config& config) {
   for (auto& [name, pool] : config.pools) canonicalize(pool);
   for (auto& [name, service] : config.services) canonicalize(service);
+  std::sort(config.daemon.access.operators.begin(), config.daemon.access.operators.end());
+  std::sort(config.daemon.access.viewers.begin(), config.daemon.access.viewers.end());
 }
 
 std::string_view to_string(Forward f) noexcept {

@@ -61,6 +61,16 @@ struct XdpInterface {
   friend bool operator==(const XdpInterface&, const XdpInterface&) = default;
 };
 
+// Who may do what at the control socket: users, and groups with `%` in front, by name or number, as written. Sorted;
+// what a name stands for is the host's affair. Root and the user that lbd runs as may do everything in any case.
+struct Access {
+  std::vector<std::string> operators = {"root"};  // `operator`: may change
+  std::vector<std::string> viewers;               // `viewer`: may read
+  friend bool operator==(const Access&, const Access&) = default;
+};
+inline constexpr size_t kMaxAccessEntries = 256;  // of a role
+inline constexpr size_t kMaxAccessName = 255;     // bytes, without `%`
+
 struct Daemon {                 // read at start
   std::string engine = "dpdk";  // dpdk, xdp
   std::string socket = "/run/lbd/lbd.sock";
@@ -69,7 +79,8 @@ struct Daemon {                 // read at start
   uint32_t hash_version = 1;
   uint32_t flows = kDefaultFlows;  // flow table capacity, whole node; 0: no tracking, hash only
   uint32_t shutdown_delay_s = 10;  // from the withdrawal of announced addresses to the end, still forwarding
-  std::vector<uint32_t> workers;   // CPU cores, one poll-mode worker each
+  Access access;
+  std::vector<uint32_t> workers;  // CPU cores, one poll-mode worker each
   HugePages huge_pages = HugePages::kAuto;
   Idle idle = Idle::kSleep;
   std::vector<Port> ports;
@@ -120,7 +131,7 @@ struct Config {
 
 void canonicalize(Pool& pool);
 void canonicalize(Service& service);
-void canonicalize(Config& config);
+void canonicalize(Config& config);  // with the lists of `access`
 
 std::string_view to_string(Forward f) noexcept;     // "dsr", "ipip"
 std::string_view to_string(Schedule s) noexcept;    // "maglev", "source-hash"
@@ -130,6 +141,7 @@ std::string_view to_string(Idle i) noexcept;        // "sleep", "poll"
 std::string_view to_string(HugePages h) noexcept;   // "auto", "on", "off"
 std::string_view to_string(XdpMode m) noexcept;     // "native", "generic"
 std::string orphan_after_text(uint32_t seconds);    // "60s", "never"
+std::string access_text(const Access& access);      // "operator: [root, \"%lbd\"], viewer: []", as in the document
 std::optional<Forward> parse_forward(std::string_view s) noexcept;
 std::optional<Schedule> parse_schedule(std::string_view s) noexcept;
 std::optional<NoListener> parse_no_listener(std::string_view s) noexcept;

@@ -59,6 +59,7 @@ void print_daemon(const Daemon& d, std::string& out) {
     out += fmt::format("  orphan-after: {}\n", orphan_after_text(d.orphan_after_s));
   if (d.shutdown_delay_s != built_in.shutdown_delay_s)
     out += fmt::format("  shutdown-delay: {}s\n", d.shutdown_delay_s);
+  if (d.access != built_in.access) out += fmt::format("  access: {{{}}}\n", access_text(d.access));
   if (!dpdk.empty()) out += "  dpdk:\n" + dpdk;
   if (!d.interfaces.empty()) out += "  xdp:\n    interfaces:\n";
   for (const XdpInterface& i : d.interfaces)
@@ -115,6 +116,15 @@ void print_service(const Service& s, std::string& out) {
   if (s.on_no_listener != built_in.on_no_listener)
     out += fmt::format("    on-no-listener: {}\n", to_string(s.on_no_listener));
   if (s.announce != built_in.announce) out += fmt::format("    announce: {}\n", to_string(s.announce));
+}
+
+std::string access_text(const Access& access) {
+  const auto list = [](const std::vector<std::string>& names) {
+    std::vector<std::string> texts;
+    for (const std::string& name : names) texts.push_back(print_scalar(name));
+    return fmt::format("[{}]", fmt::join(texts, ", "));
+  };
+  return fmt::format("operator: {}, viewer: {}", list(access.operators), list(access.viewers));
 }
 
 std::string print_config(const Config& config) {

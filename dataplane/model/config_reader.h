@@ -107,6 +107,8 @@ class ConfigReader {
   void read_interface(const YamlNode& node, const std::string& path);
   uint32_t read_orphan_after(const Entry& e);
   uint32_t read_shutdown_delay(const Entry& e);
+  void read_access(const Entry& section);
+  std::vector<std::string> read_names(const Entry& e);
   void read_defaults(const Entry& section);
   void read_pools(const Entry& section);
   void read_backends(const Entry& e, Pool& pool);

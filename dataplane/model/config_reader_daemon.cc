@@ -19,6 +19,7 @@ void ConfigReader::read_daemon(const Entry& section) {
     if (e.key == "flows") d.flows = number(e, 0, kMaxFlows).value_or(kDefaultFlows);
     if (e.key == "orphan-after") d.orphan_after_s = read_orphan_after(e);
     if (e.key == "shutdown-delay") d.shutdown_delay_s = read_shutdown_delay(e);
+    if (e.key == "access") read_access(e);
     if (e.key == "dpdk") read_dpdk(e);
     if (e.key == "xdp") read_xdp(e);
   }
@@ -81,6 +82,22 @@ void ConfigReader::read_interface(const YamlNode& node, const std::string& path)
     if (e.key == "mode") interface.mode = choice(e, Choice::kXdpMode, parse_xdp_mode).value_or(XdpMode::kNative);
   }
   require(node, found_keys, path, {"name"});
+}
+
+void ConfigReader::read_access(const Entry& section) {
+  if (!is_map(*section.value, section.path, "operator and viewer")) return;
+  for (const Entry& e : entries(*section.value, section.path, Section::kAccess)) {
+    if (e.key == "operator") config_.daemon.access.operators = read_names(e);
+    if (e.key == "viewer") config_.daemon.access.viewers = read_names(e);
+  }
+}
+
+std::vector<std::string> ConfigReader::read_names(const Entry& e) {
+  std::vector<std::string> names;
+  if (!is_list(*e.value, e.path, "users and groups, such as [root, \"%lbd\"]")) return names;
+  for (size_t i = 0; i < e.value->children.size(); ++i)
+    names.push_back(text(e.value->children[i], fmt::format("{}[{}]", e.path, i), "a user or a %group").value_or(""));
+  return names;
 }
 
 // `never` is 0. A refused value leaves the default, which no other rule is judged by.

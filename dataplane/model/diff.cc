@@ -100,6 +100,7 @@ std::vector<std::string> needs_restart(const Daemon& from, const Daemon& to) {
   tell("flows", from.flows, to.flows);
   tell("orphan-after", orphan_after_text(from.orphan_after_s), orphan_after_text(to.orphan_after_s));
   tell("shutdown-delay", fmt::format("{}s", from.shutdown_delay_s), fmt::format("{}s", to.shutdown_delay_s));
+  tell("access", access_text(from.access), access_text(to.access));
   tell("dpdk.workers", from.workers, to.workers);
   tell("dpdk.huge-pages", to_string(from.huge_pages), to_string(to.huge_pages));
   tell("dpdk.idle", to_string(from.idle), to_string(to.idle));
@@ -120,7 +121,7 @@ Diff diff(const Config& from, const Config& to) {
     out.lines.push_back(to_string(change, &old));
     if (std::holds_alternative<RemoveService>(change)) out.services_removed++;
   }
-  out.restart = needs_restart(from.daemon, to.daemon);
+  out.restart = needs_restart(old.daemon, now.daemon);
   return out;
 }
 

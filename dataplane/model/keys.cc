@@ -17,13 +17,15 @@ using std::string_view;
 constexpr string_view kTopKeys[] = {"version", "include", "daemon", "defaults", "pools", "services"};
 constexpr string_view kTopLater[] = {"checks"};
 constexpr string_view kIncludedKeys[] = {"version", "pools", "services"};
-constexpr string_view kDaemonKeys[] = {"engine", "socket",       "state-dir",      "hash-key-file", "hash-version",
-                                       "flows",  "orphan-after", "shutdown-delay", "dpdk",          "xdp"};
-constexpr string_view kDaemonLater[] = {"metrics", "access", "start-wait"};
+constexpr string_view kDaemonKeys[] = {"engine",       "socket", "state-dir",    "hash-key-file",
+                                       "hash-version", "flows",  "orphan-after", "shutdown-delay",
+                                       "access",       "dpdk",   "xdp"};
+constexpr string_view kDaemonLater[] = {"metrics", "start-wait"};
 constexpr string_view kDpdkKeys[] = {"workers", "huge-pages", "idle", "ports"};
 constexpr string_view kPortKeys[] = {"name", "device", "mtu"};
 constexpr string_view kXdpKeys[] = {"interfaces"};
 constexpr string_view kInterfaceKeys[] = {"name", "mode"};
+constexpr string_view kAccessKeys[] = {"operator", "viewer"};
 constexpr string_view kDefaultsKeys[] = {"forward",       "schedule",       "table-size",
                                          "source-prefix", "on-no-listener", "announce"};
 constexpr string_view kDefaultsLater[] = {"check",    "slow-start",      "leave-after",  "down-grace", "on-down",
@@ -50,6 +52,7 @@ constexpr SectionWords kSections[] = {
     {Section::kPort, "a port of daemon.dpdk.ports", kPortKeys, {}},
     {Section::kXdp, "daemon.xdp", kXdpKeys, {}},
     {Section::kInterface, "an interface of daemon.xdp.interfaces", kInterfaceKeys, {}},
+    {Section::kAccess, "daemon.access", kAccessKeys, {}},
     {Section::kDefaults, "defaults", kDefaultsKeys, kDefaultsLater},
     {Section::kPool, "a pool", kPoolKeys, kPoolLater},
     {Section::kBackend, "a backend", kBackendKeys, kBackendLater},

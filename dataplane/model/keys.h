@@ -17,6 +17,7 @@ enum class Section : uint8_t {
   kPort,
   kXdp,
   kInterface,
+  kAccess,
   kDefaults,
   kPool,
   kBackend,

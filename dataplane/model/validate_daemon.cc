@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 
 #include "dataplane/model/text_rules.h"
@@ -12,6 +13,7 @@ namespace lb::model {
 namespace {
 
 constexpr size_t kMaxSocketPath = 107;  // sizeof(sockaddr_un::sun_path) - 1
+constexpr uint32_t kNobody = 65534;     // /proc/sys/kernel/overflowuid
 constexpr size_t kMaxPath = 4095;       // PATH_MAX - 1
 constexpr size_t kMaxDeviceString = 255;
 
@@ -25,6 +27,28 @@ bool is_device_string(std::string_view s) {
 bool is_interface_name(std::string_view s) {
   return !s.empty() && s.size() <= kMaxInterfaceName && s != "." && s != ".." &&
          std::all_of(s.begin(), s.end(), [](char c) { return c > ' ' && c < 0x7f && c != '/' && c != ':'; });
+}
+
+// What is wrong with a user or %group of daemon.access; empty: nothing.
+std::string access_rule(std::string_view entry) {
+  const bool group = entry.starts_with('%');
+  const std::string_view name = group ? entry.substr(1) : entry;
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  // passwd(5) and group(5) separate by `:` and `,`; names of a domain have capitals, blanks inside, `@` and `\\`.
+  if (name.empty() || name.size() > kMaxAccessName || !is_one_line(name) || name.find_first_of("%:,/") != name.npos ||
+      name.front() == ' ' || name.back() == ' ' || name.front() == '-')
+    return fmt::format("{} is no user and no group: write alice or 1001 for a user, \"%lbd\" or \"%990\" for a group",
+                       quote_text(entry));
+  if (!std::all_of(name.begin(), name.end(), is_digit)) return {};
+  uint32_t number = 0;
+  const auto parsed = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (parsed.ec == std::errc() && number < UINT32_MAX && number != kNobody && (name.size() == 1 || name[0] != '0'))
+    return {};
+  if (number == kNobody)
+    return fmt::format("{} is what the kernel calls everybody whom it has no number for: it can have no role",
+                       quote_text(entry));
+  return fmt::format("{} is no number of a {}: it must be 0 to 4294967294, without 0 in front", quote_text(entry),
+                     group ? "group" : "user");
 }
 
 // A PCI address may be written with and without its domain.
@@ -49,6 +73,8 @@ class DaemonCheck {
     if (d_.orphan_after_s != 0 && (d_.orphan_after_s < kMinOrphanAfter || d_.orphan_after_s > kMaxOrphanAfter))
       add("orphan-after", fmt::format("orphan-after {} s must be 0 (never) or {} to {}", d_.orphan_after_s,
                                       kMinOrphanAfter, kMaxOrphanAfter));
+    check_names("access.operator", d_.access.operators);
+    check_names("access.viewer", d_.access.viewers);
     check_workers();
     check_ports();
     check_interfaces();
@@ -75,6 +101,19 @@ class DaemonCheck {
       add(key, fmt::format("{} has {} bytes; at most {} are possible", quote_text(path), path.size(), longest));
     else if (!is_one_line(path))
       add(key, fmt::format("{} must be printable text on one line", quote_text(path)));
+  }
+
+  void check_names(const std::string& key, const std::vector<std::string>& names) {
+    if (names.size() > kMaxAccessEntries)
+      add(key,
+          fmt::format("{} users and groups; at most {} are possible: name a group", names.size(), kMaxAccessEntries));
+    std::map<std::string_view, size_t> seen;
+    for (size_t i = 0; i < names.size(); ++i) {
+      const std::string at = fmt::format("{}[{}]", key, i);
+      if (const std::string rule = access_rule(names[i]); !rule.empty()) add(at, rule);
+      if (const auto [first, is_new] = seen.emplace(names[i], i); !is_new && !names[i].empty())
+        add(at, fmt::format("{} is [{}] already: name each once", quote_text(names[i]), first->second));
+    }
   }
 
   void check_workers() {

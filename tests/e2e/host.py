@@ -39,9 +39,9 @@ def good_config(folder, device, engine="dpdk"):
 class Host:
     """A namespace with a veth `up0`, and an lbd that is started by hand."""
 
-    def __init__(self, engine, tmp_path):
+    def __init__(self, engine, tmp_path, name="refuse"):
         self.engine = engine
-        self.ns, self.dir = f"lbd-refuse-{os.getpid()}", tmp_path
+        self.ns, self.dir = f"lbd-{name}-{os.getpid()}", tmp_path
         subprocess.run(["ip", "netns", "add", self.ns], check=True)
         subprocess.run(["ip", "-n", self.ns, "link", "add", "up0", "type", "veth", "peer", "name", "up1"], check=True)
         for link in ("lo", "up0", "up1"):

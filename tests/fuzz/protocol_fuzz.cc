@@ -39,7 +39,9 @@ struct World {
   lb::ctl::StateStore store{"/nowhere", files};
   lb::ctl::Controller control{engine, topology, store, lb_hash_key{1, 2}};
   lb::ctl::Drift drift{"/nonexistent/lbd.yaml"};
-  lb::ctl::Node node{control, drift, {}, {}};
+  lb::ctl::Access access{{}, 0};
+  lb::ctl::AuditLog audit{"/nowhere/audit.log", files};
+  lb::ctl::Node node{control, drift, {}, {}, access, audit};
   lb::ctl::Dispatcher dispatcher{node};
 };
 
@@ -47,13 +49,14 @@ struct World {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static World world;
+  static const lb::ctl::Peer root{.uid = 0};
   std::string_view rest(reinterpret_cast<const char*>(data), size);
   while (!rest.empty()) {
     const size_t end = rest.find('\n');
     const std::string_view line = rest.substr(0, end);
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
     std::deque<lb::ctl::UniqueFd> fds;
-    const lb::ctl::Reply reply = world.dispatcher.handle(line, {}, fds);
+    const lb::ctl::Reply reply = world.dispatcher.handle(line, root, fds);
     const auto answer = nlohmann::json::parse(reply.line, nullptr, false);
     if (!answer.is_object() || answer.contains("result") == answer.contains("error")) std::abort();
     if (reply.line.find('\n') != std::string::npos) std::abort();

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -116,8 +117,24 @@ class TestClient {
   std::string buffer_;
 };
 
+// A client that a thread connects which is that user for the while: lbd sees whom the kernel kept. REQUIRES: root.
+inline std::unique_ptr<TestClient> connect_as(const std::string& path, uid_t uid, gid_t gid,
+                                              const std::vector<gid_t>& groups = {}) {
+  std::unique_ptr<TestClient> client;
+  std::thread([&] {
+    // The system calls themselves, since glibc's functions change all threads.
+    EXPECT_EQ(syscall(SYS_setgroups, groups.size(), groups.data()), 0);
+    EXPECT_EQ(syscall(SYS_setresgid, gid, gid, gid), 0);
+    EXPECT_EQ(syscall(SYS_setresuid, uid, uid, uid), 0);
+    client = std::make_unique<TestClient>(path);
+    EXPECT_TRUE(client->connected());
+  }).join();
+  return client;
+}
+
 class ServerFixture : public testing::Test {
  protected:
+  explicit ServerFixture(model::Access access = {}) : allowed_(std::move(access)) {}
   void boot(const ServerLimits& limits = {}, const std::string& document = kDocument) {
     before_ = set_log_sink([](LogLevel, const std::string&) {});
     spill(dir_ / "lbd.yaml", document);
@@ -127,7 +144,7 @@ class ServerFixture : public testing::Test {
       events_.add(level, event, fields);
     });
     ASSERT_TRUE(control_.start(test_config(document), std::nullopt));
-    auto claim = SocketClaim::take(socket_);
+    auto claim = SocketClaim::take(socket_, names_others(allowed_) ? 0666 : 0600);
     ASSERT_TRUE(claim) << claim.error().message;
     claim_.emplace(std::move(*claim));
     server_.emplace(io_, claim_->release_listener(), dispatcher_, limits);
@@ -162,7 +179,11 @@ class ServerFixture : public testing::Test {
   Controller control_{engine_, topology_, store_, lb_hash_key{1, 2}};
   Drift drift_{dir_ / "lbd.yaml"};
   EventRing events_{dir_ / "state/events", system_files()};
-  Node node_{control_, drift_, std::chrono::system_clock::now(), {}, &events_};
+  const model::Access allowed_;
+  FakeAccounts accounts_;
+  Access access_{allowed_, geteuid(), accounts_};
+  AuditLog audit_{dir_ / "audit.log"};
+  Node node_{control_, drift_, std::chrono::system_clock::now(), {}, access_, audit_, &events_};
   Dispatcher dispatcher_{node_};
   boost::asio::io_context io_{1};
   std::optional<SocketClaim> claim_;

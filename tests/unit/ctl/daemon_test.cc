@@ -135,6 +135,40 @@ TEST_F(DaemonTest, WhatCannotBeUsedIsNamed) {
   EXPECT_NE(refusal().find("Not a directory"), std::string::npos);
 }
 
+TEST_F(DaemonTest, TheSocketIsOpenToOthersOnlyWhenAccessNamesSome) {
+  const auto mode = [&] {
+    struct stat st {};
+    EXPECT_EQ(stat(config_.daemon.socket.c_str(), &st), 0);
+    return st.st_mode & 07777;
+  };
+  with_daemon([&](TestClient&) { EXPECT_EQ(mode(), 0600u); });
+  config_.daemon.access.viewers = {"%no-such-group-here"};
+  with_daemon([&](TestClient& client) {
+    EXPECT_EQ(mode(), 0666u);
+    EXPECT_EQ(client.result("hello")["role"], "operator");
+  });
+  EXPECT_NE(logged_.find("event=access_unknown key=daemon.access.viewer entry=%no-such-group-here"), std::string::npos)
+      << logged_;
+}
+
+TEST_F(DaemonTest, AReloadIsInTheAuditLog) {
+  with_daemon([&](TestClient& client) {
+    client.result("service.remove", {{"name", "dns"}});
+    kill(getpid(), SIGHUP);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (client.result("hello")["revision"] != 3 && std::chrono::steady_clock::now() < deadline) {
+    }
+  });
+  std::istringstream text(slurp(dir_ / "state/audit.log"));
+  std::string removed, reloaded;
+  std::getline(text, removed) && std::getline(text, reloaded);
+  EXPECT_EQ(nlohmann::json::parse(removed)["method"], "service.remove");
+  const auto line = nlohmann::json::parse(reloaded);
+  EXPECT_EQ(line["method"], "reload");
+  EXPECT_EQ(line["params"]["file"], file_);
+  EXPECT_EQ(line["revision"], 3);
+}
+
 TEST_F(DaemonTest, AFolderWithoutPermissionIsNamed) {
   const pid_t child = fork();
   ASSERT_GE(child, 0);

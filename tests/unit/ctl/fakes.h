@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "ctl/access.h"
 #include "ctl/announcer.h"
 #include "ctl/file_ops.h"
 #include "ctl/topology_source.h"
@@ -98,6 +99,26 @@ class FakeFlowTables : public model::FlowTables {
   int refusals = 0;  // of forget(), from now on
 };
 
+// A few users and groups.
+class FakeAccounts : public Accounts {
+ public:
+  std::optional<uint32_t> user(const std::string& name) override { return number_in(users, name); }
+  std::optional<uint32_t> group(const std::string& name) override { return number_in(groups, name); }
+  std::string name_of(uint32_t uid) override {
+    for (const auto& [name, number] : users)
+      if (number == uid) return name;
+    return {};
+  }
+  std::map<std::string, uint32_t> users = {{"root", 0}, {"alice", 4001}, {"bob", 4002}, {"nobody", 65534}};
+  std::map<std::string, uint32_t> groups = {{"lbd", 4100}, {"lbd-view", 4200}};
+
+ private:
+  static std::optional<uint32_t> number_in(const std::map<std::string, uint32_t>& all, const std::string& name) {
+    const auto it = all.find(name);
+    return it == all.end() ? std::nullopt : std::optional(it->second);
+  }
+};
+
 class FakeEngine : public model::Engine {
  public:
   FakeEngine() {
@@ -127,6 +148,7 @@ class FakeEngine : public model::Engine {
     return worker_counters;
   }
   std::vector<model::PortCounters> ports() override {
+    if (on_ports) on_ports();
     model::PortCounters p;
     p.name = "wan";
     p.device = p.ifname = "eth0";
@@ -174,7 +196,7 @@ class FakeEngine : public model::Engine {
   std::vector<int> keeps;            // after how many publications
   FakeFlowTables* tables = nullptr;  // a test's, with flows
   bool refuse = false, refuse_keep = false;
-  std::function<void()> on_publish;
+  std::function<void()> on_publish, on_ports;
   std::vector<net::WorkerId> late;
   std::vector<model::WorkerCounters> worker_counters = std::vector<model::WorkerCounters>(2);
   model::TrafficCounters counted;

@@ -124,6 +124,28 @@ TEST(Client, SocketWithoutPermissionNamesRoot) {
   expect_words(f, {dir.file("lbd.sock"), "root"});
 }
 
+// A stranger, or one too many, is told why before it asks; its request may never have been taken.
+TEST(Client, WhoIsTurnedAwayHearsTheReason) {
+  for (const char* code : {"permission", "unavailable"}) {
+    TempDir dir;
+    const UniqueFd listener(FakeDaemon::listen_at(dir.file("lbd.sock")));
+    std::thread daemon([&] {
+      const UniqueFd client(accept(listener.get(), nullptr, nullptr));
+      const std::string line =
+          FakeDaemon::line({{"jsonrpc", "2.0"},
+                            {"id", nullptr},
+                            {"error", {{"code", -32000}, {"message", "not you"}, {"data", {{"code", code}}}}}});
+      EXPECT_EQ(send(client.get(), line.data(), line.size(), MSG_NOSIGNAL), static_cast<ssize_t>(line.size()));
+    });
+    Client client(dir.file("lbd.sock"), kLong);
+    const Failure f = failure_of(client.call("summary", json::object()));
+    daemon.join();
+    EXPECT_EQ(f.exit, kRefused);
+    EXPECT_EQ(f.code, code);
+    EXPECT_EQ(f.message, "not you");
+  }
+}
+
 TEST(Client, PathTooLongForASocketIsAUsageError) {
   const Failure f = failure_of(Client("/tmp/" + std::string(200, 'x'), kLong).call("summary", json::object()));
   EXPECT_EQ(f.exit, kUsage);

@@ -223,5 +223,61 @@ TEST_F(ServerTest, DescriptorsThatNobodyTakesCloseTheConnection) {
   EXPECT_NE(last["error"]["message"].get<std::string>().find("too many descriptors"), std::string::npos);
 }
 
+TEST_F(ServerTest, AByteNowAndThenIsNoProgress) {
+  ServerLimits limits;
+  limits.line_time = milliseconds(300);
+  boot(limits);
+  TestClient slow(socket_);
+  size_t sent = 0;
+  for (pollfd said{slow.fd(), POLLIN, 0}; sent < 10000 && poll(&said, 1, 10) == 0; sent++) slow.send("x");
+  EXPECT_LT(sent, 10000u);
+  EXPECT_EQ(Json::parse(slow.line())["error"]["data"]["code"], "timeout");
+  EXPECT_TRUE(slow.at_end());
+}
+
+TEST_F(ServerTest, WhoConnectsAndAsksNothingIsClosed) {
+  ServerLimits limits;
+  limits.first_time = milliseconds(200);
+  boot(limits);
+  TestClient silent(socket_), second(socket_);
+  EXPECT_TRUE(second.result("hello").is_object());
+  const Json answer = Json::parse(silent.line());
+  EXPECT_EQ(answer["error"]["data"]["code"], "timeout");
+  EXPECT_NE(answer["error"]["message"].get<std::string>().find("no request came in time"), std::string::npos);
+  EXPECT_TRUE(silent.at_end());
+  EXPECT_TRUE(second.result("hello").is_object()) << "who asked once may be silent longer";
+}
+
+TEST_F(ServerTest, EndlessGarbageIsCutOff) {
+  boot();
+  for (const std::string& garbage :
+       {std::string(1 << 20, 'A'), "{}" + std::string(1 << 20, ' ') + "]\n", std::string(1 << 20, '\0')}) {
+    TestClient client(socket_);
+    size_t sent = 0;
+    while (sent < 1024 && client.send(garbage)) sent++;
+    EXPECT_LT(sent, 4u) << "MB were taken";
+    const Json answer = Json::parse(client.line());
+    EXPECT_EQ(answer["error"]["data"]["code"], "invalid") << answer;
+    EXPECT_TRUE(client.at_end());
+  }
+  EXPECT_TRUE(TestClient(socket_).result("hello").is_object());
+}
+
+TEST_F(ServerTest, WhoClosedItsSendingHalfGetsItsAnswers) {
+  boot();
+  TestClient client(socket_);
+  const std::string hello = R"({"jsonrpc":"2.0","id":1,"method":"hello"})";
+  client.send(hello + '\n' + hello + '\n' + hello);
+  shutdown(client.fd(), SHUT_WR);
+  EXPECT_TRUE(Json::parse(client.line()).contains("result"));
+  EXPECT_TRUE(Json::parse(client.line()).contains("result"));
+  EXPECT_NE(client.line().find("the last line has no end"), std::string::npos);
+  EXPECT_TRUE(client.at_end());
+  TestClient deaf(socket_);
+  deaf.send(hello + '\n');
+  shutdown(deaf.fd(), SHUT_RDWR);
+  EXPECT_TRUE(TestClient(socket_).result("hello").is_object());
+}
+
 }  // namespace
 }  // namespace lb::ctl

@@ -60,6 +60,7 @@ daemon:
   hash-version: 1
   flows: 65536
   shutdown-delay: 1m
+  access: {operator: ["%lbd", 1001, root], viewer: ["%lbd-view"]}
   dpdk:
     workers: [2, 3]
     huge-pages: off
@@ -88,6 +89,8 @@ TEST(ConfigText, ReadsEverySetting) {
   EXPECT_EQ(d.workers, (std::vector<uint32_t>{2, 3}));
   EXPECT_EQ(d.huge_pages, HugePages::kOff);
   EXPECT_EQ(d.flows, 65536u);
+  EXPECT_EQ(d.access.operators, (std::vector<std::string>{"%lbd", "1001", "root"}));
+  EXPECT_EQ(d.access.viewers, std::vector<std::string>{"%lbd-view"});
   EXPECT_EQ(d.idle, Idle::kPoll);
   EXPECT_EQ(d.shutdown_delay_s, 60u);
   EXPECT_EQ(d.ports, (std::vector<Port>{{"wan", "eth1", 1500}, {"lan", "net_ring0", {}}}));
@@ -284,10 +287,21 @@ const std::vector<BadCase> kBadValues = {
     {"version: 1\ndaemon: {flows: -1, dpdk: {workers: [1], ports: [{name: a, device: eth0}]}}\n",
      {"daemon.flows: flows '-1' must be a whole number from 0 to 268435456"}},
     {"version: 1\ndaemon: {access: 5, metrics: off, dpdk: {cores: [1]}}\n",
-     {"`access` is not in this version", "`metrics` is not in this version", "`cores` is `workers` here",
-      "daemon.dpdk.workers: no workers", "daemon.dpdk.ports: no ports"}},
+     {"2:18: daemon.access: must hold operator and viewer, not", "`metrics` is not in this version",
+      "`cores` is `workers` here", "daemon.dpdk.workers: no workers", "daemon.dpdk.ports: no ports"}},
     {"version: 1\ndaemon: {dpdk: {workers: [1], huge-pages: true, idle: busy, ports: [{name: a, iface: eth0}]}}\n",
      {"huge-pages 'true' is `on` here", "idle 'busy' is `poll` here", "`iface` is `device` here"}},
+    {"version: 1\ndaemon: {access: {operator: [root, \"%\", root, 007, -x], viewers: []}, engine: xdp, xdp: "
+     "{interfaces: [{name: "
+     "eth0}]}}\n",
+     {"2:36: daemon.access.operator[1]: '%' is no user and no group: write alice or 1001 for a user",
+      "2:41: daemon.access.operator[2]: 'root' is [0] already", "'007' is no number of a user: it must be 0 to",
+      "'-x' is no user and no group", "`viewers` is `viewer` here"}},
+    {"version: 1\ndaemon: {access: {operator: lbd, viewer: [[a], 65534]}, dpdk: {workers: [1], ports: [{name: a, "
+     "device: "
+     "eth0}]}}\n",
+     {"daemon.access.operator: must be a list (users and groups, such as [root, \"%lbd\"])",
+      "daemon.access.viewer[0]: must be a user or a %group, not", "'65534' is what the kernel calls everybody"}},
     {"version: 1\ninclude: [a.yaml]\n", {"2:11: include[0]: 'a.yaml' is not followed here"}},
     {"version: 1\ninclude: [\"a\\nb\"]\n", {"2:11: include[0]: 'a\\x0ab' is no path on one line"}},
     {"version: 1\npools: {fe: {backends: [{name: a, address: \"10.0\\n.0.1\"}]}}\n", {"'10.0\\x0a.0.1' is not an IP"}},
@@ -534,10 +548,10 @@ TEST(ConfigDocs, NameEverySetting) {
   ASSERT_TRUE(in) << LB_CONFIG_DOCS;
   const std::string text((std::istreambuf_iterator<char>(in)), {});
   for (const char* key :
-       {"version",  "include",    "engine",        "socket",   "state-dir",     "hash-key-file", "hash-version",
-        "workers",  "huge-pages", "idle",          "ports",    "device",        "mtu",           "forward",
-        "schedule", "table-size", "source-prefix", "backends", "name",          "address",       "weight",
-        "labels",   "listen",     "pool",          "flows",    "on-no-listener"})
+       {"version",  "include",    "engine",        "socket",   "state-dir",      "hash-key-file", "hash-version",
+        "workers",  "huge-pages", "idle",          "ports",    "device",         "mtu",           "forward",
+        "schedule", "table-size", "source-prefix", "backends", "name",           "address",       "weight",
+        "labels",   "listen",     "pool",          "flows",    "on-no-listener", "access"})
     EXPECT_NE(text.find(fmt::format("\n| `{}` |", key)), std::string::npos) << key;
 }
 

@@ -27,7 +27,7 @@ services:
   gone: {listen: [192.0.2.2:80/tcp], pool: old}
 )";
 constexpr std::string_view kAfter = R"(version: 1
-daemon: {engine: xdp, flows: 0, orphan-after: never, xdp: {interfaces: [{name: eth1}]}, dpdk: {workers: [1, 2], idle: poll, ports: [{name: wan, device: eth1, mtu: 1500}]}}
+daemon: {engine: xdp, flows: 0, orphan-after: never, access: {operator: [root, "%lbd"]}, xdp: {interfaces: [{name: eth1}]}, dpdk: {workers: [1, 2], idle: poll, ports: [{name: wan, device: eth1, mtu: 1500}]}}
 pools:
   fe: {backends: [{name: c, address: 10.0.0.1}, {name: b, address: 10.0.0.2, weight: 100}]}
   new: {backends: [{name: n, address: 10.0.0.9}]}
@@ -48,15 +48,18 @@ TEST(Diff, TellsWhatChangesInAnOrderThatCanBeApplied) {
                          "~ service web: listen 192.0.2.1:80/tcp -> 192.0.2.1:80/tcp, 192.0.2.2:80/tcp, pool fe -> new",
                          "- pool old",
                      }));
-  EXPECT_EQ(d.restart, (std::vector<std::string>{
-                           "daemon.engine: dpdk -> xdp needs restart",
-                           "daemon.flows: 1048576 -> 0 needs restart",
-                           "daemon.orphan-after: 60s -> never needs restart",
-                           "daemon.dpdk.workers: [1] -> [1, 2] needs restart",
-                           "daemon.dpdk.idle: sleep -> poll needs restart",
-                           "daemon.dpdk.ports: [wan on eth1] -> [wan on eth1 (mtu 1500)] needs restart",
-                           "daemon.xdp.interfaces: [] -> [eth1 (native)] needs restart",
-                       }));
+  EXPECT_EQ(d.restart,
+            (std::vector<std::string>{
+                "daemon.engine: dpdk -> xdp needs restart",
+                "daemon.flows: 1048576 -> 0 needs restart",
+                "daemon.orphan-after: 60s -> never needs restart",
+                "daemon.access: operator: [root], viewer: [] -> operator: [\"%lbd\", root], viewer: [] needs "
+                "restart",
+                "daemon.dpdk.workers: [1] -> [1, 2] needs restart",
+                "daemon.dpdk.idle: sleep -> poll needs restart",
+                "daemon.dpdk.ports: [wan on eth1] -> [wan on eth1 (mtu 1500)] needs restart",
+                "daemon.xdp.interfaces: [] -> [eth1 (native)] needs restart",
+            }));
   EXPECT_EQ(d.services_removed, 1u);
   EXPECT_FALSE(d.empty());
 }

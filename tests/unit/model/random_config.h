@@ -64,6 +64,8 @@ class RandomConfig {
     if (chance(30)) d.socket = "/run/a b: #c/lbd.sock";
     if (chance(30)) d.flows = chance(30) ? 0 : kMinFlows + below(1u << 20);
     if (chance(30)) d.state_dir = "/var/lib/x";
+    if (chance(30)) d.access = {{"%1001", "DOM\\al ice", "lbd@x"}, {"%lbd-view"}};
+    if (chance(10)) d.access.operators.clear();
     if (chance(30)) d.orphan_after_s = chance(30) ? 0 : 1 + below(604800);
     for (uint32_t i = 0, n = below(3); i < n; ++i)
       d.interfaces.push_back({fmt::format("eth{}", 7 + i), static_cast<XdpMode>(below(2))});

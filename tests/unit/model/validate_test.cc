@@ -359,6 +359,13 @@ TEST_F(Validate, RefusesABadDaemon) {
   bad([](Daemon& d) { d.orphan_after_s = 604801; }, "orphan-after",
       "orphan-after 604801 s must be 0 (never) or 1 to 604800");
   bad([](Daemon& d) { d.flows = 268435457; }, "flows", "flows 268435457 must be 0");
+  bad(
+      [](Daemon& d) {
+        for (int i = 0; i < 256; ++i) d.access.operators.push_back(fmt::format("u{}", i));
+      },
+      "access.operator", "257 users and groups; at most 256 are possible: name a group");
+  for (const char* name : {"", "%", "a:b", "a,b", " a", "a ", "-a", "%%a", "a/b", "a\tb", "65534", "4294967295", "00"})
+    bad([&](Daemon& d) { d.access.viewers = {"bob", name}; }, "access.viewer[1]", "' is ");
   bad([](Daemon& d) { d.workers.clear(); }, "dpdk.workers", "no workers: name at least one CPU core");
   bad([](Daemon& d) { d.workers = {1, 2, 1}; }, "dpdk.workers[2]", "core 1 is named twice (workers[0])");
   bad([](Daemon& d) { d.workers = {1024}; }, "dpdk.workers[0]", "core 1024 must be 0 to 1023");
