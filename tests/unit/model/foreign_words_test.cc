@@ -8,7 +8,7 @@ namespace {
 
 constexpr Section kAllSections[] = {Section::kTop,     Section::kDaemon,    Section::kDpdk,     Section::kPort,
                                     Section::kXdp,     Section::kInterface, Section::kDefaults, Section::kPool,
-                                    Section::kBackend, Section::kService};
+                                    Section::kBackend, Section::kService,   Section::kAccess};
 
 bool is_ours(std::string_view key) {
   for (const Section section : kAllSections) {
