@@ -54,13 +54,17 @@ net::Result<model::FlowTables*> tables_of(Controller& control) {
 
 // Goes on from the cursor: each() for the flows that fit, until full() or the piece is read. RETURNS: the next cursor.
 template <class Each, class Full>
-Json read_piece(Controller& control, model::FlowTables& tables, const Asked& asked, Each each, Full full) {
+Json read_piece(Controller& control, model::FlowTables& tables, const Asked& asked, Each each, Full full,
+                model::FlowTables::Which which = model::FlowTables::Which::kLive) {
   std::optional<uint64_t> position = asked.position;
   for (uint64_t lines = 0; position && lines < kPageLines && !full(); lines += kChunkLines) {
-    position = tables.scan(*position, kChunkLines, [&](const model::Flow& flow) {
-      const KnownFlow known = know(control.snapshot(), flow);
-      if (asked.filter.fits(flow, known)) each(flow, known);
-    });
+    position = tables.scan(
+        *position, kChunkLines,
+        [&](const model::Flow& flow) {
+          const KnownFlow known = know(control.snapshot(), flow);
+          if (asked.filter.fits(flow, known)) each(flow, known);
+        },
+        which);
   }
   return position ? Json(std::to_string(*position)) : Json(nullptr);
 }
@@ -171,16 +175,18 @@ net::Result<Json> flush(Call& call) {
                                   (*tables)->count().live)};
   }
   if (auto known = asked.filter.resolve(call.control()); !known) return known.error();
-  uint64_t done = 0;
+  // What is over steers a packet of the same tuple, too: it goes with the others, and counts as none of them.
+  uint64_t done = 0, asked_for = 0;
   std::optional<net::WorkerId> stuck;
   Json cursor = read_piece(
       call.control(), **tables, asked,
       [&](const model::Flow& flow, const KnownFlow&) {
         if (stuck) return;
         if (!dry_run && !forget(**tables, flow)) stuck = flow.worker;
-        done += !stuck;
+        done += !stuck && !flow.over;
+        asked_for++;
       },
-      [&] { return stuck.has_value() || done >= kPageFlows; });
+      [&] { return stuck.has_value() || asked_for >= kPageFlows; }, model::FlowTables::Which::kAll);
   if (done > 0 && !dry_run) {
     log(LogLevel::kInfo, "flows_forgotten",
         {{"flows", done}, {"uid", call.peer.uid}, {"login_uid", call.peer.login_uid}, {"reason", reason}});

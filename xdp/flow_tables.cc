@@ -103,9 +103,9 @@ size_t FlowTables::drain() noexcept {
 }
 
 std::optional<uint64_t> FlowTables::scan(uint64_t position, uint64_t lines,
-                                         const std::function<void(const model::Flow&)>& each) {
+                                         const std::function<void(const model::Flow&)>& each, Which which) {
   if (position == 0) drain();
-  return FlowView::scan(position, lines, each);
+  return FlowView::scan(position, lines, each, which);
 }
 
 bool FlowTables::forget(const model::Flow& flow) {

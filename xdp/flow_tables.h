@@ -37,8 +37,8 @@ class FlowTables : public flows::FlowView {
   FlowTables(std::unique_ptr<FlowMaps> maps, uint64_t capacity);
 
   // With the flows whose records are in a log when it begins.
-  std::optional<uint64_t> scan(uint64_t position, uint64_t lines,
-                               const std::function<void(const model::Flow&)>& each) override;
+  std::optional<uint64_t> scan(uint64_t position, uint64_t lines, const std::function<void(const model::Flow&)>& each,
+                               Which which = Which::kLive) override;
   bool forget(const model::Flow& flow) override;
   std::span<uint64_t> backend_ids() override { return maps_->backend_ids(); }
   void tidy() override;

@@ -104,14 +104,15 @@ bool FlowView::is_current_too(uint64_t hash) const noexcept {
   return false;
 }
 
-void FlowView::show(uint32_t table, uint32_t at, uint64_t now,
-                    const std::function<void(const model::Flow&)>& each) const {
+void FlowView::show(uint32_t table, uint32_t at, uint64_t now, const std::function<void(const model::Flow&)>& each,
+                    Which which) const {
   const stages::FlowTable& t = tables_[table];
   const lb_flow_line line = net::copy_line(t.lines[at]);
   for (uint32_t e = 0; e < LB_FLOW_ENTRIES; e++) {
     const uint16_t state = state_of(t, line.state[e], now);
     lb_flow_cold record;
-    if (!is_live(state, now)) continue;
+    const bool over = !is_live(state, now);
+    if (line.state[e] == 0 || (over && which == Which::kLive)) continue;
     if (!net::read_cold(t.cold[uint64_t{at} * LB_FLOW_ENTRIES + e], record)) continue;
     const uint32_t tags = line.tag[e] | static_cast<uint32_t>(line.tag2[e]) << 16;
     if (static_cast<uint32_t>(record.hash) != tags) continue;  // the entry has just become another flow's
@@ -126,6 +127,7 @@ void FlowView::show(uint32_t table, uint32_t at, uint64_t now,
     flow.backend = net::BackendId(line.backend[e]);
     flow.worker = net::WorkerId(static_cast<uint16_t>(worker_numbers_[table]));
     flow.former = t.former;
+    flow.over = over;
     flow.idle_ms = idle_ms(state, now);
     flow.age_ms = now > record.start_ms ? now - record.start_ms : 0;
     flow.hash = record.hash;
@@ -137,7 +139,7 @@ void FlowView::show(uint32_t table, uint32_t at, uint64_t now,
 }
 
 std::optional<uint64_t> FlowView::scan(uint64_t position, uint64_t lines,
-                                       const std::function<void(const model::Flow&)>& each) {
+                                       const std::function<void(const model::Flow&)>& each, Which which) {
   const uint64_t now = flow_clock_ms();
   auto table = static_cast<uint32_t>(position >> kTableShift);
   uint64_t line = position & ((1ull << kTableShift) - 1);
@@ -148,7 +150,7 @@ std::optional<uint64_t> FlowView::scan(uint64_t position, uint64_t lines,
       continue;
     }
     if (lines-- == 0) return uint64_t{table} << kTableShift | line;
-    show(table, static_cast<uint32_t>(line++), now, each);
+    show(table, static_cast<uint32_t>(line++), now, each, which);
   }
   return std::nullopt;
 }

@@ -18,8 +18,8 @@ class FlowView : public model::FlowTables {
            uint64_t capacity);
 
   model::FlowTotals count() override;
-  std::optional<uint64_t> scan(uint64_t position, uint64_t lines,
-                               const std::function<void(const model::Flow&)>& each) override;
+  std::optional<uint64_t> scan(uint64_t position, uint64_t lines, const std::function<void(const model::Flow&)>& each,
+                               Which which = Which::kLive) override;
 
   // For worker w: its own, and where it may look else.
   const stages::FlowTable& of(uint32_t worker) const noexcept { return tables_[worker]; }
@@ -28,7 +28,8 @@ class FlowView : public model::FlowTables {
   uint32_t workers() const noexcept { return static_cast<uint32_t>(others_.size()); }
 
  private:
-  void show(uint32_t table, uint32_t line, uint64_t now_ms, const std::function<void(const model::Flow&)>& each) const;
+  void show(uint32_t table, uint32_t line, uint64_t now_ms, const std::function<void(const model::Flow&)>& each,
+            Which which) const;
   bool is_current_too(uint64_t hash) const noexcept;
 
   uint64_t capacity_;

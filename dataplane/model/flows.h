@@ -26,7 +26,7 @@ FlowClass to_flow_class(uint32_t entry_class) noexcept;  // of enum lb_flow_clas
 std::string_view to_string(FlowClass c) noexcept;        // "once", "established", "closing", "udp"
 std::optional<FlowClass> parse_flow_class(std::string_view s) noexcept;
 
-// A live entry: one whose timeout is not over.
+// An entry; a live one is one whose timeout is not over.
 struct Flow {
   lb_addr source, destination;  // mapped
   lb_be16 source_port = 0, destination_port = 0;
@@ -35,6 +35,7 @@ struct Flow {
   net::BackendId backend{};
   net::WorkerId worker{};  // of a former lbd's table: the number that its worker had
   bool former = false;     // in the table of a former lbd with another number of workers
+  bool over = false;       // its timeout is over: it still steers a packet of the same tuple, until it is replaced
   uint32_t idle_ms = 0;    // since its last packet; once: since the first. Steps of 256 ms, once: 8 ms
   uint64_t age_ms = 0;     // since its first packet
   uint64_t hash = 0;       // flow hash
@@ -61,11 +62,12 @@ class FlowTables {
   // One pass over every entry, those of former tables included (a flow that is in several counts once a table):
   // 2 to 5 ms a million entries.
   virtual FlowTotals count() = 0;
-  // Calls each() for the live flows of the next `lines` lines (of 8 entries) behind `position`. Begin with 0; RETURNS:
+  enum class Which : uint8_t { kLive, kAll };  // all: those that are over, too
+  // Calls each() for the flows of the next `lines` lines (of 8 entries) behind `position`. Begin with 0; RETURNS:
   // where to go on, nothing at the end. A flow is seen once if it stays in its table meanwhile; one that was copied
   // from a former table is seen in its new one only.
-  virtual std::optional<uint64_t> scan(uint64_t position, uint64_t lines,
-                                       const std::function<void(const Flow&)>& each) = 0;
+  virtual std::optional<uint64_t> scan(uint64_t position, uint64_t lines, const std::function<void(const Flow&)>& each,
+                                       Which which = Which::kLive) = 0;
   // Asks the worker that owns it to forget it; it has done so within 10 ms unless the entry is another flow's by then.
   // RETURNS: false when its queue is full: ask again in a millisecond.
   virtual bool forget(const Flow& flow) = 0;

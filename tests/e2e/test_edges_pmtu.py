@@ -107,8 +107,9 @@ def test_errors_about_downloads_reach_the_backend_that_sends(narrow_lab, path):
     forget_paths(narrow_lab)
     before = narrow_lab.totals()["icmp_errors_forwarded"]
     with narrow_to_clients(narrow_lab, 1400):
-        results = narrow_lab.connect("c1", PATHS[path] + "big", 24, concurrency=8, timeout=20)
+        results = narrow_lab.connect("c1", PATHS[path] + "big", 72, concurrency=8, timeout=20)
     assert [(r.get("error"), r.get("bytes")) for r in results if r.get("bytes") != BYTES] == []
+    # The smallest share is a sixth: one run in 250,000 leaves that one out.
     assert set(shares(results)) == set(BACKENDS)
     # Each backend had to be told.
     assert narrow_lab.totals()["icmp_errors_forwarded"] - before >= len(BACKENDS)

@@ -77,10 +77,11 @@ class FakeFlowTables : public model::FlowTables {
     for (net::BackendId id : named) totals.backends[net::raw(id)].named = true;
     return totals;
   }
-  std::optional<uint64_t> scan(uint64_t position, uint64_t lines,
-                               const std::function<void(const model::Flow&)>& each) override {
+  std::optional<uint64_t> scan(uint64_t position, uint64_t lines, const std::function<void(const model::Flow&)>& each,
+                               Which which) override {
     const size_t end = std::min(flows.size(), (position + lines) * 8);
-    for (size_t i = position * 8; i < end; i++) each(flows[i]);
+    for (size_t i = position * 8; i < end; i++)
+      if (!flows[i].over || which == Which::kAll) each(flows[i]);
     if (end >= flows.size()) return std::nullopt;
     return position + lines;
   }

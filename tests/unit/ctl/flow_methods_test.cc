@@ -107,6 +107,12 @@ TEST_F(FlowMethods, AFlushNeedsAFilterAndAsksAgainWhenTheQueueIsFull) {
   EXPECT_EQ(done["flows"], 10);
   EXPECT_EQ(done["changed"], true);
   EXPECT_EQ(tables_.forgotten.size(), 10u);
+  // What is over goes with them, and is none of them.
+  for (uint16_t i = 10; i < 15; i++) tables_.flows[i].over = true;
+  tables_.forgotten.clear();
+  EXPECT_EQ(client.result("flow.flush", {{"filter", {{"backend", "fe/fe12"}}}})["flows"], 15);
+  EXPECT_EQ(tables_.forgotten.size(), 20u);
+  EXPECT_EQ(client.result("flow.list", {{"filter", {{"backend", "fe/fe12"}}}})["flows"].size(), 15u);
   tables_.refusals = 1 << 20;
   EXPECT_EQ(client.refusal("flow.flush", {{"all", true}}).first, "unavailable");
 }

@@ -64,14 +64,18 @@ class FlowTablesTest : public testing::Test {
     for (uint32_t s = 0; s < 2; s++)
       for (uint16_t& b : world_.slots(s)) b = static_cast<uint16_t>(b % 6 == 0 ? b - 5 : b + 1);
   }
-  std::map<uint32_t, model::Flow> scan_all(uint64_t lines = 100) {
+  using Which = model::FlowTables::Which;
+  std::map<uint32_t, model::Flow> scan_all(uint64_t lines = 100, Which which = Which::kLive) {
     std::map<uint32_t, model::Flow> found;
     std::optional<uint64_t> at = 0;
     while (at) {
-      at = tables_->scan(*at, lines, [&](const model::Flow& f) {
-        const auto n = static_cast<uint32_t>(f.source.b[13] << 16 | f.source.b[14] << 8 | f.source.b[15]);
-        EXPECT_TRUE(found.emplace(n, f).second) << "flow " << n << " twice";
-      });
+      at = tables_->scan(
+          *at, lines,
+          [&](const model::Flow& f) {
+            const auto n = static_cast<uint32_t>(f.source.b[13] << 16 | f.source.b[14] << 8 | f.source.b[15]);
+            EXPECT_TRUE(found.emplace(n, f).second) << "flow " << n << " twice";
+          },
+          which);
     }
     return found;
   }
@@ -128,6 +132,21 @@ TEST_F(FlowTablesTest, ForgetsWhatIsAskedFor) {
   const auto left = scan_all();
   EXPECT_EQ(200, left.size());
   for (const auto& [n, f] : left) EXPECT_NE(0u, n % 3);
+}
+
+TEST_F(FlowTablesTest, WhatIsOverIsSeenAndForgottenWhenAskedFor) {
+  now_ -= 100'000;  // a SYN's time is 30 s
+  open(1);
+  send(0, 0, 50, LB_TCP_SYN);
+  EXPECT_TRUE(scan_all().empty());
+  const auto over = scan_all(100, Which::kAll);
+  ASSERT_EQ(50, over.size());
+  for (const auto& [n, f] : over) {
+    EXPECT_TRUE(f.over);
+    ASSERT_TRUE(tables_->forget(f));
+  }
+  tick(1);
+  EXPECT_TRUE(scan_all(100, Which::kAll).empty());
 }
 
 TEST_F(FlowTablesTest, RefusesRequestsBeyondItsQueue) {
