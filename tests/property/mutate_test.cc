@@ -83,13 +83,16 @@ class Mutated : public testing::Test {
   void check_forwarded(const Frames& f, size_t i, const packet::Bytes& in, uint16_t headroom) {
     ASSERT_TRUE(f.inside(i, headroom, in.size())) << packet::describe(in);
     const packet::Bytes out = f.frame(i);
-    const bool v6 = out[12] == 0x86;
-    const size_t ip_bytes =
-        v6 ? 40u + static_cast<size_t>(out[18] << 8 | out[19]) : static_cast<size_t>(out[16] << 8 | out[17]);
-    ASSERT_EQ(14 + ip_bytes, out.size()) << packet::describe(out);
-    ASSERT_EQ(v6 ? 6 : 4, out[14] >> 4);
+    // One tag at most: that of a backend in a VLAN.
+    const size_t type = out[12] == 0x81 ? 16 : 12;
+    const bool v6 = out[type] == 0x86;
+    const std::span<const uint8_t> ip = std::span(out).subspan(type + 2);
+    ASSERT_GE(ip.size(), 20u) << packet::describe(out);
+    ASSERT_EQ(ip.size(), v6 ? 40u + static_cast<size_t>(ip[4] << 8 | ip[5]) : static_cast<size_t>(ip[2] << 8 | ip[3]))
+        << packet::describe(out);
+    ASSERT_EQ(v6 ? 6 : 4, ip[0] >> 4);
     if (!v6) {
-      ASSERT_EQ(0, packet::checksum(std::span(out).subspan(14, (out[14] & 15u) * 4u))) << packet::describe(out);
+      ASSERT_EQ(0, packet::checksum(ip.first((ip[0] & 15u) * 4u))) << packet::describe(out);
     }
     ASSERT_LT(f.batch->egress[i], 2);
   }
