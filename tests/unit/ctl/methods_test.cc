@@ -364,7 +364,8 @@ TEST_F(MethodsTest, BlameTellsWhoTouchedWhatLast) {
   EXPECT_EQ(of("fe").size(), 4u) << "the pool and its backends";
   EXPECT_EQ(of("dns")[0]["removed"], true);
   EXPECT_EQ(of("dns")[0]["revision"], 3);
-  for (const Json& t : result("config.blame")["touched"]) EXPECT_EQ(t["removed"], false) << t.dump();
+  const Json all = result("config.blame");
+  for (const Json& t : all["touched"]) EXPECT_EQ(t["removed"], false) << t.dump();
   EXPECT_EQ(refusal("config.blame", {{"select", "nobody"}}).first, "not_found");
 }
 
