@@ -207,7 +207,7 @@ net::Status Controller::start(const model::Config& config, const std::optional<S
     if (!kept) return kept.error();
     if (!kept->empty()) log(LogLevel::kWarning, "state_not_synced", {{"why", *kept}});
   }
-  if (history().last() < revision()) remember(model::diff({}, config_));
+  complete_history();
   adopt(std::move(compiled).value());
   log(LogLevel::kInfo, "published",
       {{"generation", generation()},

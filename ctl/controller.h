@@ -133,6 +133,7 @@ class Controller {
   net::Result<ChangeResult> go_back(uint64_t to, const ChangeOptions& options, bool guarded);
   void undo_trial();
   void remember(const model::Diff& diff);
+  void complete_history();
   void expect(const Forecast& forecast);
   void grade_forecast();
   net::Error unexpected(uint64_t expected) const;

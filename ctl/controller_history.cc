@@ -17,6 +17,14 @@ void Controller::remember(const model::Diff& diff) {
   if (!incomplete.empty()) log(LogLevel::kError, "history_not_written", {{"why", incomplete}});
 }
 
+// The first start; or a kill came before the index had the revision: what it changed is what it differs in from the one
+// before.
+void Controller::complete_history() {
+  if (history().last() >= revision()) return;
+  const auto before = former(revision() - 1);
+  remember(model::diff(before ? *before : model::Config(), config_));
+}
+
 net::Result<model::Config> Controller::former(uint64_t revision) const {
   if (revision == this->revision()) return config_;
   auto state = store_.former(revision);

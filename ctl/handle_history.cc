@@ -6,6 +6,7 @@
 
 #include "ctl/call.h"
 #include "ctl/json_change.h"
+#include "ctl/revision_json.h"
 #include "dataplane/model/diff.h"
 
 namespace lb::ctl {
@@ -14,8 +15,6 @@ namespace {
 using Json = nlohmann::json;
 
 Json revision_json(const Revision& r) {
-  Json files = Json::array();
-  for (const SourceFile& f : r.files) files.push_back({{"path", f.path}, {"sha256", f.sha256}});
   return {{"revision", r.revision},
           {"time", r.time_s},
           {"uid", r.uid},
@@ -23,7 +22,7 @@ Json revision_json(const Revision& r) {
           {"command", r.command},
           {"reason", r.reason},
           {"digest", r.digest},
-          {"files", std::move(files)},
+          {"files", files_json(r.files)},
           {"restores", r.restores == 0 ? Json(nullptr) : Json(r.restores)}};
 }
 

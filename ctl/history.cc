@@ -13,6 +13,7 @@
 #include <variant>
 
 #include "ctl/log.h"
+#include "ctl/revision_json.h"
 #include "ctl/state_store.h"
 
 namespace lb::ctl {
@@ -45,26 +46,17 @@ struct Touched {
 };
 
 Json entry_json(const HistoryEntry& e) {
-  Json files = Json::array();
-  for (const SourceFile& f : e.files) files.push_back({{"path", f.path}, {"sha256", f.sha256}});
-  return {{"revision", e.revision}, {"uid", e.uid},       {"login_uid", e.login_uid}, {"command", e.command},
-          {"reason", e.reason},     {"time_s", e.time_s}, {"digest", e.digest},       {"files", std::move(files)},
-          {"restores", e.restores}, {"first", e.first},   {"changes", e.changes}};
+  Json json = revision_record(e);
+  json["first"] = e.first;
+  json["changes"] = e.changes;
+  return json;
 }
 
 // Throws Json::exception.
 HistoryEntry read_entry(const Json& json) {
   HistoryEntry e;
-  e.revision = json.at("revision").get<uint64_t>();
-  e.uid = json.at("uid").get<uint32_t>();
-  e.login_uid = json.at("login_uid").get<std::string>();
-  e.command = json.at("command").get<std::string>();
-  e.reason = json.at("reason").get<std::string>();
-  e.time_s = json.at("time_s").get<int64_t>();
-  e.digest = json.at("digest").get<std::string>();
-  for (const Json& f : json.at("files"))
-    e.files.push_back({f.at("path").get<std::string>(), f.at("sha256").get<std::string>()});
-  e.restores = json.at("restores").get<uint64_t>();
+  read_revision(json, e);
+  read_origin(json, e);
   e.first = json.at("first").get<std::string>();
   e.changes = json.at("changes").get<uint64_t>();
   return e;

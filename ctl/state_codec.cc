@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ctl/digest.h"
+#include "ctl/revision_json.h"
 #include "ctl/state_store.h"
 
 namespace lb::ctl {
@@ -85,18 +86,9 @@ bool read_overlay(const Json& json, model::Overlay& overlay) {
   return true;
 }
 
-Json files_json(const std::vector<SourceFile>& files) {
-  Json list = Json::array();
-  for (const SourceFile& f : files) list.push_back({{"path", f.path}, {"sha256", f.sha256}});
-  return list;
-}
-
 // What schema 3 has besides.
 void read_newer(const Json& json, State& state) {
-  state.login_uid = json.at("login_uid").get<std::string>();
-  for (const Json& f : json.at("files"))
-    state.files.push_back({f.at("path").get<std::string>(), f.at("sha256").get<std::string>()});
-  state.restores = json.at("restores").get<uint64_t>();
+  read_origin(json, state);
   if (const Json& trial = json.at("trial"); !trial.is_null())
     state.trial = {.until = trial.at("until").get<int64_t>(), .back_to = trial.at("back_to").get<uint64_t>()};
 }
@@ -104,13 +96,8 @@ void read_newer(const Json& json, State& state) {
 net::Result<State> read_members(const Json& json) {
   State state;
   try {
-    state.revision = json.at("revision").get<uint64_t>();
-    state.uid = json.at("uid").get<uint32_t>();
-    state.command = json.at("command").get<std::string>();
-    state.reason = json.at("reason").get<std::string>();
-    state.time_s = json.at("time_s").get<int64_t>();
+    read_revision(json, state);
     state.config_text = json.at("config").get<std::string>();
-    state.digest = json.at("digest").get<std::string>();
     if (json.at("schema").get<uint64_t>() >= 2 && !read_overlay(json.at("overlay"), state.overlay)) {
       return damage("a leaving backend has no address");
     }
@@ -125,19 +112,11 @@ net::Result<State> read_members(const Json& json) {
 }  // namespace
 
 std::string encode_state(const State& state) {
-  Json json = {{"schema", kStateSchema},
-               {"revision", state.revision},
-               {"uid", state.uid},
-               {"login_uid", state.login_uid},
-               {"command", state.command},
-               {"reason", state.reason},
-               {"time_s", state.time_s},
-               {"config", state.config_text},
-               {"digest", state.digest},
-               {"overlay", overlay_json(state.overlay)},
-               {"restores", state.restores},
-               {"files", files_json(state.files)},
-               {"trial", nullptr}};
+  Json json = revision_record(state);
+  json["schema"] = kStateSchema;
+  json["config"] = state.config_text;
+  json["overlay"] = overlay_json(state.overlay);
+  json["trial"] = nullptr;
   if (state.trial) json["trial"] = {{"until", state.trial->until}, {"back_to", state.trial->back_to}};
   json["checksum"] = digest_hex(dump(json));
   return dump(json) + '\n';

@@ -233,6 +233,17 @@ TEST_F(RollbackTest, NumbersGoOnThoughTheStateIsLost) {
   EXPECT_EQ(weight(), 70u);
 }
 
+// As after a kill between the state and the line of the index.
+TEST_F(RollbackTest, ARevisionThatTheIndexLacksTouchedWhatItChanged) {
+  set_weight(70);
+  const std::string index = dir_ / "history/index.jsonl", text = slurp(index);
+  spill(index, text.substr(0, text.find('\n') + 1));
+  start();
+  EXPECT_EQ(control_->history().entry(2)->first, "~ backend fe/fe12: weight 50 -> 70");
+  EXPECT_EQ(control_->history().touched().at("backend fe/fe12").revision, 2u);
+  EXPECT_EQ(control_->history().touched().at("service web").revision, 1u) << "not touched by it";
+}
+
 TEST_F(RollbackTest, FormerOnesCanBeLookedAt) {
   set_weight(70);
   EXPECT_EQ(control_->former(1)->pools.at("fe").backends.at(1).weight, 50u);
